@@ -1,0 +1,49 @@
+# What can be done here: `make help`.  CI runs these same targets (.ci/run).
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/ready
+SITE := book/_site
+COVERAGE := 90
+AXE := axe-core@4.14.1
+
+export PYTHON
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml .ci/bootstrap
+	@sh .ci/bootstrap
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Make .venv from requirements.lock (the other targets do it when needed)
+
+.PHONY: report
+report: $(READY) ## Run every page that is stale, build the book, say where to open it
+	@$(VENV)/bin/evidence build
+	@echo "The book: $(CURDIR)/$(SITE)/index.html"
+
+.PHONY: test
+test: $(READY) ## Run the tests, with coverage of src
+	@$(PY) -m pytest --cov=evidence --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE)
+
+.PHONY: lint
+lint: $(READY) ## Check style (ruff) and types (mypy)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+.PHONY: lab
+lab: $(READY) ## Open JupyterLab in notebooks/
+	@$(PY) -m jupyterlab --notebook-dir=notebooks
+
+.PHONY: lock
+lock: ## Make requirements.lock anew from pyproject.toml (needs uv)
+	@command -v uv >/dev/null || { echo "make lock needs uv: python3 -m pip install uv" >&2; exit 2; }
+	@uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \
+	  --no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet \
+	  --output-file requirements.lock $(LOCK)
