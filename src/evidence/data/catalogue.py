@@ -1,0 +1,640 @@
+"""What the workbook knows about its data: datasets, indicators and areas, read from YAML.
+
+Nothing here imports pandas, so that a command can refuse a wrong name at once.
+The shape of each file is in the docstring of the class that it becomes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evidence.data.documents import Fields, nearest, read
+from evidence.data.files import current_hash, forget, listing, noted, root
+from evidence.errors import CatalogueError
+
+__all__ = [
+    "Area",
+    "Column",
+    "Dataset",
+    "Doubt",
+    "Indicator",
+    "Part",
+    "Standard",
+    "Table",
+    "areas",
+    "current_hash",
+    "dataset",
+    "datasets",
+    "definition",
+    "forget",
+    "indicators",
+    "noted",
+    "root",
+]
+
+COLUMN_TYPES = ("text", "integer", "number", "flag")
+STATUSES = ("ok", "suppressed", "null", "missing")
+LICENCES = (
+    "OGL-UK-3.0",
+    "facts-with-citation",
+    "CC0-1.0",
+    "CC-BY-4.0",
+    "Apache-2.0",
+    "MIT",
+)
+DISCLOSURES = ("published", "restricted")
+AREA_KINDS = ("ccg", "merged_ccg", "borough", "icb", "region", "country")
+DIRECTIONS = ("higher", "lower", "none")
+RULES = ("numerator_not_over_denominator", "value_only_if_ok", "part_not_over_whole")
+CAUTION_KINDS = (
+    "synthetic",
+    "suspected_error",
+    "series_break",
+    "designs_differ",
+    "uncontrolled_design",
+    "dependence",
+    "ecological",
+    "reconciliation",
+    "few_studies",
+    "few_units",
+    "small_counts",
+    "not_converged",
+    "boundary",
+    "interval_narrow",
+    "prediction_interval",
+    "overdispersion",
+    "short_series",
+    "missing_periods",
+    "denominator_period",
+    "suppression",
+    "rounding",
+    "old_data",
+    "multiple_testing",
+    "other",
+)
+"""The kinds of `evidence.results`, repeated because that module needs pandas; a test compares."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """A caution stated in a definition file: its kind, its words, the periods it is about."""
+
+    kind: str
+    text: str
+    periods: tuple[str, ...] = ()
+
+    def about(self, period: str) -> bool:
+        """Return whether the doubt is about this period (no periods: about all)."""
+        return not self.periods or period in self.periods
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table.
+
+    `type` is text, integer, number or flag (true/false in the file).
+    `empty` allows empty cells, `minimum`, `maximum` and `allowed` bound the others.
+    `of` says whose codes it holds: ``{areas: [ccg, …], by: code | ons_code}`` or
+    ``{table: groups, column: group_code}``.
+    `status_in` names the column that receives the status of cells holding a suppression code.
+    """
+
+    name: str
+    type: str
+    unit: str = ""
+    label: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+    empty: bool = False
+    of: Mapping[str, Any] = field(default_factory=dict)
+    status_in: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One CSV file of a dataset: columns in their order, key, number of rows, hash and rules.
+
+    `plausibility` holds the settings of checks that raise doubts, not errors.
+    """
+
+    file: str
+    sha256: str
+    rows: int
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rules: tuple[Mapping[str, Any], ...] = ()
+    plausibility: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The file without its ending, as `load` takes it."""
+        return self.file.removesuffix(".csv")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A folder of data/raw: what its tables are, whose, under which licence, with which limits.
+
+    `rounding` gives the unit to which counts were rounded by kind of area (1: exact), empty if
+    nothing was rounded; `suppression` the status that each raw code stands for.
+    `periods` are listed; a long even series gives `first_period` and `last_period` only.
+    """
+
+    id: str
+    title: str
+    publisher: str
+    publication: str
+    url: str
+    licence: str
+    attribution: str
+    disclosure: str
+    published: str
+    accessed: str
+    grain: str
+    periods: tuple[str, ...]
+    first_period: str
+    last_period: str
+    rounding: Mapping[str, int]
+    suppression: Mapping[str, str]
+    left_out: str
+    how_to_check: str
+    limits: tuple[str, ...]
+    cautions: tuple[Doubt, ...]
+    tables: tuple[Table, ...]
+
+    def table(self, name: str | None = None) -> Table:
+        """Return a table by name, or the only one.
+
+        Raises
+        ------
+        CatalogueError
+            If there is no such table, or several and none was named.
+        """
+        names = [table.name for table in self.tables]
+        if name is None and len(names) == 1:
+            return self.tables[0]
+        if name is None:
+            raise CatalogueError(
+                f"dataset {self.id!r} has {len(names)} tables ({', '.join(names)}); "
+                "none was named. Name one of them."
+            )
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise CatalogueError(
+            f"a table of dataset {self.id!r} was asked for; there is no {name!r}. "
+            f"{nearest(name, names)}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Numerator or denominator of an indicator: which rows of which table make it.
+
+    Of the rows that satisfy `where`, the value is taken of the one row for an area and period;
+    with `measures` it is the sum over the rows whose `measure` is named there, less those named
+    in `minus`.
+    `period_map` replaces a period for which the source has no value by another one.
+    """
+
+    label: str
+    dataset: str
+    table: str
+    where: Mapping[str, Any]
+    measures: tuple[str, ...]
+    minus: tuple[str, ...]
+    value: str
+    area: str
+    period: str
+    period_map: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standard:
+    """A national standard for an indicator, in its unit, with its source."""
+
+    value: float
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indicator:
+    """One YAML file of data/definitions/indicators: what is counted, over what, and why.
+
+    `measure` is proportion (numerator within denominator) or rate; figures are
+    numerator / denominator x `multiplier`, in `unit`.
+    """
+
+    id: str
+    title: str
+    short: str
+    question: str
+    measure: str
+    multiplier: float
+    unit: str
+    numerator: Part
+    denominator: Part
+    exclusions: str
+    direction_better: str
+    standardise_by: tuple[str, ...]
+    lever: str
+    tags: tuple[str, ...]
+    why_it_matters: str
+    why_source: str
+    limits: tuple[str, ...]
+    standard: Standard | None
+    owner_role: str
+    next_review: str
+    periods: tuple[str, ...]
+    default_period: str
+    cautions: tuple[Doubt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Area:
+    """A place: CCG, merged CCG, borough, integrated care board, region or country.
+
+    `boroughs` are the codes of the boroughs that a health area covers (wholly or in part).
+    `row` and `col` place a borough on the tile grid, counted from 1 at the top left.
+    `abolished` is an ISO date; `successor` the code of the area that took over.
+    """
+
+    code: str
+    ons_code: str
+    name: str
+    full_name: str
+    kind: str
+    boroughs: tuple[str, ...] = ()
+    icb_code: str = ""
+    icb_name: str = ""
+    row: int | None = None
+    col: int | None = None
+    from_date: str = ""
+    abolished: str = ""
+    successor: str = ""
+    note: str = ""
+
+
+def datasets() -> list[str]:
+    """Return the ids of all datasets, sorted: their folders below data/raw."""
+    prefix, suffix = "data/raw/", "/dataset.yml"
+    return [path[len(prefix) : -len(suffix)] for path in listing("data/raw/**/dataset.yml")]
+
+
+def dataset(id: str) -> Dataset:
+    """Return what is stated about a dataset.
+
+    Raises
+    ------
+    CatalogueError
+        If there is no such dataset, or its dataset.yml is wrong: file, line and key are named.
+    """
+    path = _definition_file(id, f"data/raw/{id}/dataset.yml", "dataset", datasets)
+    fields = read(path)
+    found = _dataset(fields)
+    _same_id(fields, found.id, id)
+    return found
+
+
+def definition(indicator_id: str) -> Indicator:
+    """Return the definition of an indicator.
+
+    Raises
+    ------
+    CatalogueError
+        If there is no such indicator, its file is wrong, or it names a dataset, table, column or
+        measure that is not there: file, line and key are named.
+    """
+    relative = f"data/definitions/indicators/{indicator_id}.yml"
+    path = _definition_file(indicator_id, relative, "indicator", indicators)
+    fields = read(path)
+    found = _indicator(fields)
+    _same_id(fields, found.id, indicator_id)
+    return found
+
+
+def indicators(tag: str | None = None) -> list[str]:
+    """Return the ids of all indicators, sorted; with a tag only those that carry it."""
+    paths = listing("data/definitions/indicators/*.yml")
+    ids = [Path(path).stem for path in paths]
+    if tag is None:
+        return ids
+    return [id for id in ids if tag in definition(id).tags]
+
+
+def areas(kind: str | None = None) -> list[Area]:
+    """Return the areas of data/definitions/areas.yml in the order of the file.
+
+    Parameters
+    ----------
+    kind
+        ccg, merged_ccg, borough, icb, region or country; all if not given.
+
+    Raises
+    ------
+    CatalogueError
+        If the kind is unknown or the file is wrong.
+    """
+    if kind is not None and kind not in AREA_KINDS:
+        raise CatalogueError(
+            f"a kind of area must be one of {', '.join(AREA_KINDS)}; got {kind!r}. "
+            f"{nearest(kind, AREA_KINDS)}"
+        )
+    fields = read(root() / "data" / "definitions" / "areas.yml")
+    found = list(_areas(fields))
+    return [area for area in found if kind in (None, area.kind)]
+
+
+def _definition_file(id: str, relative: str, what: str, known: Any) -> Path:
+    path = root() / relative
+    if not re.fullmatch(r"[a-z0-9]+([-_/][a-z0-9]+)*", id) or not path.is_file():
+        raise CatalogueError(f"there must be {what} {id!r}; there is none. {nearest(id, known())}")
+    return path
+
+
+def _same_id(fields: Fields, stated: str, asked: str) -> None:
+    if stated != asked:
+        raise fields.refuse("id", f"must equal the name of its place, {asked!r}")
+
+
+def _dataset(fields: Fields) -> Dataset:
+    periods, first, last = _periods(fields)
+    found = Dataset(
+        id=fields.text("id"),
+        title=fields.text("title"),
+        publisher=fields.text("publisher"),
+        publication=fields.text("publication"),
+        url=fields.text("url"),
+        licence=fields.text("licence", allowed=LICENCES),
+        attribution=fields.text("attribution"),
+        disclosure=fields.text("disclosure", allowed=DISCLOSURES),
+        published=fields.text("published"),
+        accessed=fields.text("accessed"),
+        grain=fields.text("grain"),
+        periods=periods,
+        first_period=first,
+        last_period=last,
+        rounding=_rounding(fields),
+        suppression=_suppression(fields),
+        left_out=fields.text("left_out"),
+        how_to_check=fields.text("how_to_check"),
+        limits=fields.texts("limits"),
+        cautions=_doubts(fields),
+        tables=tuple(_table(each) for each in fields.each("tables")),
+    )
+    fields.done()
+    return found
+
+
+def _periods(fields: Fields) -> tuple[tuple[str, ...], str, str]:
+    if isinstance(fields.plain("periods"), dict):
+        span = fields.inside("periods")
+        first, last = span.text("from"), span.text("to")
+        span.done()
+        return (), first, last
+    periods = fields.texts("periods")
+    if not periods:
+        raise fields.refuse("periods", "must name at least one period")
+    return periods, periods[0], periods[-1]
+
+
+def _rounding(fields: Fields) -> dict[str, int]:
+    if fields.plain("rounding") == "none":
+        return {}
+    rounding = fields.mapping("rounding")
+    for unit in rounding.values():
+        if isinstance(unit, bool) or not isinstance(unit, int) or unit < 1:
+            raise fields.refuse(
+                "rounding", "must be none or give whole units per kind of area, such as {other: 5}"
+            )
+    return rounding
+
+
+def _suppression(fields: Fields) -> dict[str, str]:
+    codes = fields.mapping("suppression", default={})
+    for code, status in codes.items():
+        if status not in STATUSES or status == "ok":
+            raise fields.refuse(
+                "suppression",
+                f"must map each code to one of {', '.join(STATUSES[1:])}; "
+                f"{code!r} is mapped to {status!r}",
+            )
+    return codes
+
+
+def _doubts(fields: Fields) -> tuple[Doubt, ...]:
+    found = []
+    for each in fields.each("cautions", required=False):
+        doubt = Doubt(
+            kind=each.text("kind", allowed=CAUTION_KINDS),
+            text=each.text("text"),
+            periods=each.texts("periods", default=()),
+        )
+        each.done()
+        found.append(doubt)
+    return tuple(found)
+
+
+def _table(fields: Fields) -> Table:
+    columns = tuple(_column(each) for each in fields.each("columns"))
+    rules = tuple(_rule(fields, number, rule) for number, rule in _listed(fields, "rules"))
+    table = Table(
+        file=fields.text("file"),
+        sha256=fields.text("sha256"),
+        rows=fields.integer("rows") or 0,
+        key=fields.texts("key"),
+        columns=columns,
+        rules=rules,
+        plausibility=tuple(check for _, check in _listed(fields, "plausibility")),
+    )
+    fields.done()
+    _check_table(fields, table)
+    return table
+
+
+def _listed(fields: Fields, key: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, each in enumerate(fields.each(key, required=False), start=1):
+        yield number, {name: each.plain(name) for name in each.data}
+
+
+def _rule(fields: Fields, number: int, rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    name = next(iter(rule), "")
+    if len(rule) != 1 or name not in RULES:
+        raise fields.refuse(
+            "rules", f"must be single rules of {', '.join(RULES)}; rule {number} is not"
+        )
+    return rule
+
+
+def _check_table(fields: Fields, table: Table) -> None:
+    names = [column.name for column in table.columns]
+    if not re.fullmatch(r"[a-z0-9_]+\.csv", table.file):
+        raise fields.refuse("file", "must be a plain file name such as areas.csv")
+    if not re.fullmatch(r"[0-9a-f]{64}", table.sha256):
+        raise fields.refuse("sha256", "must be 64 hexadecimal digits")
+    if len(set(names)) != len(names):
+        raise fields.refuse("columns", "must not name a column twice")
+    for name in table.key:
+        if name not in names:
+            raise fields.refuse("key", f"must name columns of the table; {name!r} is none")
+
+
+def _column(fields: Fields) -> Column:
+    column = Column(
+        name=fields.text("name"),
+        type=fields.text("type", allowed=COLUMN_TYPES),
+        unit=fields.text("unit", default=""),
+        label=fields.text("label", default=""),
+        minimum=fields.number("min", default=None),
+        maximum=fields.number("max", default=None),
+        allowed=fields.texts("allowed", default=()),
+        empty=fields.flag("empty"),
+        of=fields.mapping("of", default={}),
+        status_in=fields.text("status_in", default=""),
+    )
+    fields.done()
+    return column
+
+
+def _indicator(fields: Fields) -> Indicator:
+    why = fields.inside("why_it_matters")
+    found = Indicator(
+        id=fields.text("id"),
+        title=fields.text("title"),
+        short=fields.text("short"),
+        question=fields.text("question"),
+        measure=fields.text("measure", allowed=("proportion", "rate")),
+        multiplier=fields.number("multiplier") or 0.0,
+        unit=fields.text("unit"),
+        numerator=_part(fields.inside("numerator")),
+        denominator=_part(fields.inside("denominator")),
+        exclusions=fields.text("exclusions"),
+        direction_better=fields.text("direction_better", allowed=DIRECTIONS),
+        standardise_by=fields.texts("standardise_by", default=()),
+        lever=fields.text("lever"),
+        tags=fields.texts("tags"),
+        why_it_matters=why.text("text"),
+        why_source=why.text("source"),
+        limits=fields.texts("limits"),
+        standard=_standard(fields),
+        owner_role=fields.text("owner_role"),
+        next_review=fields.text("next_review"),
+        periods=fields.texts("periods"),
+        default_period=fields.text("default_period"),
+        cautions=_doubts(fields),
+    )
+    why.done()
+    fields.done()
+    _check_indicator(fields, found)
+    return found
+
+
+def _check_indicator(fields: Fields, found: Indicator) -> None:
+    if len(found.short) > 28:
+        raise fields.refuse("short", f"must have at most 28 characters, not {len(found.short)}")
+    if found.multiplier <= 0:
+        raise fields.refuse("multiplier", "must be above 0")
+    if not found.tags:
+        raise fields.refuse("tags", "must name at least one step, lesson, principle or theme")
+    if found.default_period not in found.periods:
+        raise fields.refuse("default_period", f"must be one of {', '.join(found.periods)}")
+
+
+def _standard(fields: Fields) -> Standard | None:
+    if fields.plain("standard") == "none":
+        return None
+    inside = fields.inside("standard")
+    standard = Standard(
+        value=inside.number("value") or 0.0, text=inside.text("text"), source=inside.text("source")
+    )
+    inside.done()
+    return standard
+
+
+def _part(fields: Fields) -> Part:
+    part = Part(
+        label=fields.text("label"),
+        dataset=fields.text("dataset"),
+        table=fields.text("table"),
+        where=fields.mapping("where", default={}),
+        measures=fields.texts("measures", default=()),
+        minus=fields.texts("minus", default=()),
+        value=fields.text("value"),
+        area=fields.text("area", default="area_code"),
+        period=fields.text("period", default="period"),
+        period_map=fields.mapping("period_map", default={}),
+    )
+    fields.done()
+    _check_part(fields, part)
+    return part
+
+
+def _check_part(fields: Fields, part: Part) -> None:
+    try:
+        table = dataset(part.dataset).table(part.table)
+    except CatalogueError as error:
+        key = "table" if "table of dataset" in str(error) else "dataset"
+        raise fields.refuse(key, "must name a table of the catalogue", f"{error}") from None
+    columns = {column.name: column for column in table.columns}
+    for key, names in _columns_named(part).items():
+        for name in names:
+            if name not in columns:
+                raise fields.refuse(
+                    key, f"must name columns of {part.dataset}/{table.file}", nearest(name, columns)
+                )
+    known = columns["measure"].allowed if "measure" in columns else ()
+    for key in ("measures", "minus"):
+        for name in getattr(part, key):
+            if name not in known:
+                raise fields.refuse(
+                    key,
+                    f"must name measures of {part.dataset}/{table.file}; {name!r} is none",
+                    nearest(name, known),
+                )
+
+
+def _columns_named(part: Part) -> dict[str, tuple[str, ...]]:
+    return {
+        "where": tuple(part.where),
+        "value": (part.value,),
+        "area": (part.area,),
+        "period": (part.period,),
+    }
+
+
+def _areas(fields: Fields) -> Iterator[Area]:
+    seen: dict[str, str] = {}
+    for each in fields.each("areas"):
+        area = _area(each)
+        if area.code in seen:
+            raise each.refuse("code", f"must be unique; {seen[area.code]} has it too")
+        seen[area.code] = area.name
+        yield area
+    fields.done()
+
+
+def _area(fields: Fields) -> Area:
+    area = Area(
+        code=fields.text("code"),
+        ons_code=fields.text("ons_code", default=""),
+        name=fields.text("name"),
+        full_name=fields.text("full_name", default=fields.data.get("name", "")),
+        kind=fields.text("kind", allowed=AREA_KINDS),
+        boroughs=fields.texts("boroughs", default=()),
+        icb_code=fields.text("icb_code", default=""),
+        icb_name=fields.text("icb_name", default=""),
+        row=fields.integer("row", default=None),
+        col=fields.integer("col", default=None),
+        from_date=fields.text("from", default=""),
+        abolished=fields.text("abolished", default=""),
+        successor=fields.text("successor", default=""),
+        note=fields.text("note", default=""),
+    )
+    fields.done()
+    return area

@@ -1,0 +1,219 @@
+"""Definition files: strict YAML, read field by field with errors that name file, line and key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evidence.data.files import read_definition, shown
+from evidence.errors import CatalogueError
+
+_REQUIRED: Any = object()
+
+
+class _Lined(dict[str, Any]):
+    """A mapping that knows the line of each of its keys."""
+
+    lines: dict[str, int]
+
+
+class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Safe YAML without silent surprises: no repeated keys, dates and periods stay text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML reads it from the class)
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _construct_lined(loader: Any, node: yaml.MappingNode) -> Any:
+    data = _Lined()
+    data.lines = {}
+    yield data
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        line = key_node.start_mark.line + 1
+        if key in data.lines:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{key!r} stands already in line {data.lines[key]}", key_node.start_mark
+            )
+        data.lines[key] = line
+        data[key] = loader.construct_object(value_node, deep=True)
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:map", _construct_lined)
+
+
+def read(path: Path) -> Fields:
+    """Return the top mapping of a YAML file.
+
+    Raises
+    ------
+    CatalogueError
+        Naming file and line, if the file is missing, too large, not UTF-8, not YAML, not a
+        mapping, or repeats a key.
+    """
+    content = read_definition(path)
+    try:
+        data = yaml.load(content.decode("utf-8-sig"), Loader=_StrictLoader)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CatalogueError(
+            f"{shown(path)}, line {line}: a definition must be UTF-8 text; byte {error.start} is "
+            "not. Save the file as UTF-8."
+        ) from None
+    except yaml.YAMLError as error:
+        raise CatalogueError(_what_is_wrong(path, error)) from None
+    if not isinstance(data, _Lined):
+        raise CatalogueError(
+            f"{shown(path)}: a definition must hold 'key: value' lines; this file holds "
+            f"{'nothing' if data is None else type(data).__name__}. Compare it with another one."
+        )
+    return Fields(data, path)
+
+
+def _what_is_wrong(path: Path, error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = f", line {mark.line + 1}" if mark else ""
+    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    if "stands already" in problem:
+        return f"{shown(path)}{line}: a key must stand once; {problem}. Remove one of the two."
+    return f"{shown(path)}{line}: the file must be valid YAML; {problem}. Correct that line."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``Did you mean 'x'?`` for the closest known name, else the known names."""
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(names[:40]) or 'none'}."
+
+
+class Fields:
+    """One mapping of a definition file; takes its fields and refuses what nobody asked for.
+
+    Parameters
+    ----------
+    data
+        The mapping.
+    path
+        Its file, for messages.
+    where
+        The keys that lead to it, such as ``tables[2]``; empty at the top.
+    """
+
+    def __init__(self, data: Mapping[str, Any], path: Path, where: str = "") -> None:
+        self.data, self.path, self.where = data, path, where
+        self._asked: set[str] = set()
+
+    def refuse(self, key: str, must: str, do: str = "Correct it.") -> CatalogueError:
+        """Return the error for a key: ``file, line n: where.key must …; got …. do``."""
+        lines = getattr(self.data, "lines", {})
+        line = f", line {lines[key]}" if key in lines else ""
+        inside = f"{self.where}.{key}" if self.where else key
+        came = f"got {self.data[key]!r}" if key in self.data else "it is missing"
+        return CatalogueError(f"{shown(self.path)}{line}: {inside} {must}; {came}. {do}")
+
+    def has(self, key: str) -> bool:
+        """Return whether the mapping holds the key with a value."""
+        self._asked.add(key)
+        return self.data.get(key) is not None
+
+    def text(self, key: str, default: str = _REQUIRED, allowed: Iterable[str] = ()) -> str:
+        """Return a text that is not blank, one of `allowed` where given."""
+        value = self._take(key, default, "must be text")
+        if value is default:
+            return default
+        if not isinstance(value, str) or not value.strip():
+            raise self.refuse(key, "must be text", "Write the text, in quotes if it is a number.")
+        known = list(allowed)
+        if known and value not in known:
+            raise self.refuse(key, f"must be one of {', '.join(known)}", nearest(value, known))
+        return value.strip()
+
+    def texts(self, key: str, default: tuple[str, ...] = _REQUIRED) -> tuple[str, ...]:
+        """Return a list of texts."""
+        value = self._take(key, default, "must be a list of texts")
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+            raise self.refuse(key, "must be a list of texts", "Write it as [a, b].")
+        return tuple(value)
+
+    def number(self, key: str, default: float | None = _REQUIRED) -> float | None:
+        """Return a finite number."""
+        value = self._take(key, default, "must be a number")
+        if value is default:
+            return default
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.refuse(key, "must be a number")
+        if value != value or value in (float("inf"), float("-inf")):
+            raise self.refuse(key, "must be a finite number")
+        return value
+
+    def integer(self, key: str, default: int | None = _REQUIRED) -> int | None:
+        """Return a whole number."""
+        value = self._take(key, default, "must be a whole number")
+        if value is not default and (isinstance(value, bool) or not isinstance(value, int)):
+            raise self.refuse(key, "must be a whole number")
+        return value
+
+    def flag(self, key: str, default: bool = False) -> bool:
+        """Return true or false."""
+        value = self._take(key, default, "must be true or false")
+        if not isinstance(value, bool):
+            raise self.refuse(key, "must be true or false")
+        return value
+
+    def plain(self, key: str, default: Any = _REQUIRED) -> Any:
+        """Return the value as it is, with plain dictionaries."""
+        return _plain(self._take(key, default, "must be given"))
+
+    def mapping(self, key: str, default: Mapping[str, Any] = _REQUIRED) -> dict[str, Any]:
+        """Return a mapping whose keys are free."""
+        value = self._take(key, default, "must be a mapping")
+        if not isinstance(value, Mapping):
+            raise self.refuse(key, "must be a mapping", "Write it as {key: value}.")
+        return {str(name): _plain(item) for name, item in value.items()}
+
+    def inside(self, key: str) -> Fields:
+        """Return the fields of a mapping under `key`."""
+        value = self._take(key, _REQUIRED, "must be a mapping")
+        if not isinstance(value, Mapping):
+            raise self.refuse(key, "must be a mapping", "Write it as {key: value}.")
+        return Fields(value, self.path, f"{self.where}.{key}" if self.where else key)
+
+    def each(self, key: str, required: bool = True) -> list[Fields]:
+        """Return the fields of every mapping in the list under `key`."""
+        value = self._take(key, _REQUIRED if required else [], "must be a list of mappings")
+        if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+            raise self.refuse(key, "must be a list of mappings", "Write it as '- key: value'.")
+        inside = f"{self.where}.{key}" if self.where else key
+        return [Fields(v, self.path, f"{inside}[{n}]") for n, v in enumerate(value, start=1)]
+
+    def done(self) -> None:
+        """Refuse keys that nobody asked for, with the nearest known name."""
+        for key in self.data:
+            if key not in self._asked:
+                raise self.refuse(key, "is not a known key here", nearest(str(key), self._asked))
+
+    def _take(self, key: str, default: Any, must: str) -> Any:
+        self._asked.add(key)
+        value = self.data.get(key)
+        if value is None:
+            if default is _REQUIRED:
+                raise self.refuse(key, must, "Add it.")
+            return default
+        return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
