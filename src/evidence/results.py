@@ -203,6 +203,56 @@ class Box:
         return cls(**data)
 
 
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a page concludes, and the rule stated beforehand by which it does.
+
+    `verdict` is compared between runs as it stands: a changed verdict is a changed conclusion.
+    """
+
+    rule: str
+    verdict: str
+
+    @classmethod
+    def from_interval(
+        cls, estimate: Estimate, null: float = 0.0, difference: float | None = None
+    ) -> Conclusion:
+        """Conclude from an estimate's sign, whether its interval excludes `null`, and `difference`.
+
+        Parameters
+        ----------
+        estimate
+            The number concluded from, with its interval.
+        null
+            Value of no effect: 0 for differences, 1 for ratios.
+        difference
+            Smallest difference from `null` that matters, or None where no source states one.
+
+        Raises
+        ------
+        DataError
+            If the estimate has no value or no interval.
+        """
+        if estimate.value is None or estimate.low is None or estimate.high is None:
+            raise DataError(
+                f"a conclusion needs a value and an interval; {estimate.key!r} lacks one. "
+                "Conclude from another estimate."
+            )
+        side = "above" if estimate.value > null else "below" if estimate.value < null else "at"
+        excludes = estimate.low > null or estimate.high < null
+        verdict = f"{side} {null:g}; interval {'excludes' if excludes else 'includes'} {null:g}"
+        rule = "sign; interval excludes the null value"
+        if difference is not None:
+            rule += f"; estimate at least {difference:g} from it"
+            reached = abs(estimate.value - null) >= difference
+            verdict += f"; {'reaches' if reached else 'does not reach'} {difference:g}"
+        return cls(rule, verdict)
+
+    def to_json(self) -> dict[str, str]:
+        """Return both fields."""
+        return asdict(self)
+
+
 def _no_table() -> pd.DataFrame:
     return pd.DataFrame()
 
