@@ -24,7 +24,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from evidence.errors import RunError
 from evidence.runs import identity
-from evidence.runs.fresh import Planned, current_id, make_id, planned, published_hash, reusable
+from evidence.runs.fresh import Planned, make_id, planned, published_hash, reusable
 from evidence.runs.kernels import can_fork, kernel_environment, kernel_manager
 from evidence.runs.pages import Page
 from evidence.runs.record import FOLDER_VARIABLE, PAGE_VARIABLE, results_hash
@@ -138,9 +138,10 @@ class Runner:
             ) from None
         except DeadKernelError:
             raise RunError(
-                f"page {plan.page.id}: the kernel died. Run the notebook in "
-                "JupyterLab to see where."
+                f"page {plan.page.id}: the kernel died. Run it in JupyterLab to see where."
             ) from None
+        except RuntimeError as error:
+            raise RunError(f"page {plan.page.id}: the kernel did not start ({error}).") from None
         finally:
             _strip(output)
 
@@ -210,7 +211,8 @@ def runner(
     RunError
         If another process is writing.
     """
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    for name in ("papermill", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     store = Store(root)
     with store.lock(command), kernel_environment() as environment:
         store.clear_unfinished()
@@ -384,6 +386,3 @@ def _git_commit(root: Path) -> str:
         env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
     )
     return found.stdout.strip() or "not in git"
-
-
-__all__ = ["Outcome", "current_id", "run_page", "run_pages", "runner"]

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import types
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import get_context
@@ -116,6 +117,7 @@ def kernel_manager(*, forked: bool, environment: Mapping[str, str], cwd: Path) -
         async def _async_pre_start_kernel(self, **kw: Any) -> tuple[list[str], dict[str, Any]]:
             if can_fork():
                 self.transport = "ipc"
+                self.ip = f"{os.environ['JUPYTER_RUNTIME_DIR']}/{uuid.uuid4().hex[:12]}"
             if forked and self.provisioner is None:
                 self.provisioner = ForkedProvisioner(
                     kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
@@ -129,8 +131,8 @@ def kernel_manager(*, forked: bool, environment: Mapping[str, str], cwd: Path) -
     return RunKernelManager
 
 
-ARGUMENTS = ("--HistoryManager.enabled=False", "--IPKernelApp.no_stdin=True")
-"""No history file, no input: a run depends on nothing that a user left behind."""
+ARGUMENTS = ("--HistoryManager.enabled=False",)
+"""No history file: a run depends on nothing that a user left behind."""
 
 
 class ForkedProvisioner(LocalProvisioner):
