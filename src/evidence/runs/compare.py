@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -172,9 +172,10 @@ def _number(key: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Number:
 
 def _overlap(a: Mapping[str, Any], b: Mapping[str, Any]) -> float | None:
     limits = [estimate.get(name) for estimate in (a, b) for name in ("low", "high")]
-    if any(limit is None for limit in limits):
+    known = [float(limit) for limit in limits if limit is not None]
+    if len(known) < len(limits):
         return None
-    low_a, high_a, low_b, high_b = limits
+    low_a, high_a, low_b, high_b = known
     span = max(high_a, high_b) - min(low_a, low_b)
     return max(0.0, min(high_a, high_b) - max(low_a, low_b)) / span if span else 1.0
 
@@ -198,7 +199,7 @@ def _pairs(differences: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, str, s
     return [(name, str(a), str(b)) for name, (a, b) in differences.items()]
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return f"<p>No difference in: {html.escape(head[0])}.</p>"
     cells = [
@@ -211,7 +212,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 _PAGE = """<!doctype html>
 <html lang="en-GB"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto }}
 table {{ border-collapse: collapse; margin: 1rem 0 }}
 td, th {{ border-bottom: 1px solid #bbb; padding: .2rem .8rem .2rem 0; text-align: left }}
 </style></head><body><h1>{title}</h1><p>{verdict}</p>{parameters}{data}{numbers}</body></html>
