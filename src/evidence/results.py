@@ -141,9 +141,9 @@ class Estimate:
     def __post_init__(self) -> None:
         for name in ("value", "low", "high", "level", "se", "n"):
             object.__setattr__(self, name, _number(self.key, name, getattr(self, name)))
+        _check_estimate(self)
         if self.k is not None:
             object.__setattr__(self, "k", int(self.k))
-        _check_estimate(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields that apply, as plain JSON values."""
@@ -399,15 +399,24 @@ class Result:
             justify="unset",
             na_rep="",
             escape=True,
-            float_format=lambda value: f"{value:.4g}",
+            float_format=_shown,
         )
         return html_table.replace(' style="text-align: unset;"', "")
+
+
+def _shown(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _number(key: str, name: str, value: Any) -> float | None:
     if value is None:
         return None
-    number = float(value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"an estimate's {name} must be a number or absent; {key!r} has {value!r}."
+        ) from None
     if math.isnan(number):
         raise DataError(
             f"an estimate's {name} must be a number or absent; {key!r} has NaN. "
@@ -433,6 +442,10 @@ def _check_estimate(estimate: Estimate) -> None:
         raise DataError(
             f"a design must be one of {', '.join(DESIGNS)}; {key!r} has {estimate.design!r}."
         )
+    if estimate.k is not None and _number(key, "k", estimate.k) != int(estimate.k):
+        raise DataError(f"an estimate's k must be a whole number; {key!r} has {estimate.k}.")
+    if estimate.se is not None and estimate.se < 0:
+        raise DataError(f"a standard error must not be negative; {key!r} has {estimate.se}.")
     if estimate.level is not None and not 0 < estimate.level < 1:
         raise DataError(f"a level must lie between 0 and 1; {key!r} has {estimate.level}.")
     if estimate.low is not None and estimate.high is not None and estimate.low > estimate.high:
@@ -467,8 +480,8 @@ def _by_weight(cautions: Iterable[Caution]) -> tuple[Caution, ...]:
 
 def _plain(value: Any, where: str) -> Any:
     """Return `value` as plain JSON values, or refuse it."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
@@ -477,7 +490,7 @@ def _plain(value: Any, where: str) -> Any:
         raise DataError(f"{where} must hold finite numbers; got {value}. Leave it out or say why.")
     if isinstance(value, Mapping):
         return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
+    if isinstance(value, (list, tuple)):
         return [_plain(item, where) for item in value]
     raise DataError(f"{where} must hold plain values; got {type(value).__name__}.")
 
@@ -498,9 +511,14 @@ def _cell(value: Any) -> Any:
 
 
 def _kind(column: pd.Series) -> str:
-    kind = column.dtype.kind
-    if kind in "iufb":
-        return {"i": "int64", "u": "int64", "f": "float64", "b": "bool"}[kind]
+    nullable = isinstance(column.dtype, pd.api.extensions.ExtensionDtype)
+    match column.dtype.kind:
+        case "i" | "u":
+            return "Int64" if nullable else "int64"
+        case "b":
+            return "boolean" if nullable else "bool"
+        case "f":
+            return "float64"
     return "text"
 
 
