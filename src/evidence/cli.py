@@ -252,11 +252,16 @@ def _overrides(root: Path, page: Page, pairs: list[str], file: Path | None) -> d
 
 
 def _read_parameters(file: Path) -> dict[str, Any]:
-    from evidence.data.documents import read
+    import yaml
 
-    if not file.is_file():
-        raise RunError(f"a file of parameters must exist; {file} does not. Check the path.")
-    return dict(read(file).values)
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"a file of parameters must be readable YAML; {reason}.") from None
+    if not isinstance(values, dict):
+        raise RunError(f"a file of parameters must hold lines name: value; {file} does not.")
+    return {str(name): value for name, value in values.items()}
 
 
 def _with_needs(pages: Sequence[Page], ids: Sequence[str]) -> list[Page]:
