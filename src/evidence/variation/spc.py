@@ -1,0 +1,527 @@
+"""Control charts over time: which points differ from the routine variation of their series.
+
+XmR (individuals and moving range) chart with the four rules and the order of precedence that the
+NHS *Making Data Count* guides use.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evidence.errors import DataError
+from evidence.results import Caution, Direction, Estimate, Result
+from evidence.variation import words
+from evidence.variation.checks import OK, require_choice, require_columns, require_unique
+
+Array = np.ndarray
+
+LIMIT_FACTOR = 2.66
+"""3 / 1.128: three standard deviations from the mean of moving ranges of two points."""
+SCREEN_FACTOR = 3.267
+"""Upper limit of moving ranges as a multiple of their mean (Montgomery, D4 for n = 2)."""
+RUN = 7
+"""Points of a shift or trend."""
+SHORT = 12
+"""Below this number of points limits are provisional (Making Data Count)."""
+RULES = ("outside limits", "trend", "two of three", "shift")
+"""Rules in their order: a point that breaks several is named by the first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chart:
+    """Lines and signals of series laid end to end; all arrays of the same length."""
+
+    mean: Array
+    lower: Array
+    upper: Array
+    moving_range: Array
+    rule: Array
+    side: Array
+
+
+def _chart(
+    value: Array,
+    segment: Array,
+    linked: Array,
+    *,
+    screen: bool,
+    baseline: int | None,
+    bounds: tuple[float | None, float | None],
+) -> _Chart:
+    """Return lines and signals; `linked` marks the points that follow their left neighbour."""
+    known = ~np.isnan(value)
+    linked = linked & known & np.concatenate(([False], known[:-1]))
+    step = np.concatenate(([np.nan], np.diff(value)))
+    moving = np.where(linked, np.abs(step), np.nan)
+    used = known if baseline is None else known & (_order(segment, known) < baseline)
+    mean = _segment_mean(value, segment, used)
+    ranged = used & linked
+    typical = _segment_mean(moving, segment, ranged)
+    if screen:
+        typical = _segment_mean(moving, segment, ranged & (moving < SCREEN_FACTOR * typical))
+    reach = LIMIT_FACTOR * typical
+    side = np.where(known, np.sign(value - mean), 0)
+    outside = known & (np.abs(value - mean) > reach)
+    close = known & ~outside & (np.abs(value - mean) > reach * 2 / 3)
+    rule = np.select(
+        [outside, _trend(step, linked), _two_of_three(close, side, linked), _shift(side, linked)],
+        RULES,
+        "",
+    )
+    direction = np.where(rule == "trend", _direction_of_trend(step, linked), side)
+    floor, ceiling = bounds
+    return _Chart(
+        mean=mean,
+        lower=np.maximum(mean - reach, -np.inf if floor is None else floor),
+        upper=np.minimum(mean + reach, np.inf if ceiling is None else ceiling),
+        moving_range=moving,
+        rule=rule,
+        side=direction,
+    )
+
+
+def _order(segment: Array, counted: Array) -> Array:
+    """Return how many counted points of the segment came before each point."""
+    before = np.cumsum(counted) - counted
+    first = np.unique(segment, return_index=True)[1]
+    return before - before[first][np.searchsorted(segment[first], segment)]
+
+
+def _segment_mean(value: Array, segment: Array, used: Array) -> Array:
+    total = np.bincount(segment, weights=np.where(used, np.nan_to_num(value), 0.0))
+    count = np.bincount(segment, weights=used)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (total / count)[segment]
+
+
+def _runs(state: Array, linked: Array) -> tuple[Array, Array]:
+    """Return the run each point belongs to and the length of that run."""
+    changes = ~linked
+    changes[1:] |= state[1:] != state[:-1]
+    run = np.cumsum(changes) - 1
+    return run, np.bincount(run)[run]
+
+
+def _shift(side: Array, linked: Array) -> Array:
+    return (side != 0) & (_runs(side, linked)[1] >= RUN)
+
+
+def _steep(step: Array, linked: Array) -> Array:
+    """Return +1 or -1 for the moves that belong to a trend, else 0."""
+    move = np.where(linked, np.sign(np.nan_to_num(step)), 0)
+    length = _runs(move, linked)[1]
+    return np.where(length >= RUN - 1, move, 0)
+
+
+def _trend(step: Array, linked: Array) -> Array:
+    return _direction_of_trend(step, linked) != 0
+
+
+def _direction_of_trend(step: Array, linked: Array) -> Array:
+    move = _steep(step, linked)
+    opens = np.concatenate((move[1:], [0]))
+    return np.where(move != 0, move, opens)
+
+
+def _two_of_three(close: Array, side: Array, linked: Array) -> Array:
+    """Return the points near the limits in windows of three on one side, two of them near."""
+    member = np.zeros(len(close), dtype=bool)
+    if len(close) < 3:
+        return member
+    joined = linked[1:-1] & linked[2:]
+    one_side = (np.abs(side[:-2] + side[1:-1] + side[2:]) == 3) & joined
+    near = close[:-2].astype(int) + close[1:-1] + close[2:]
+    window = one_side & (near >= 2)
+    for shift in range(3):
+        member[shift : len(member) - 2 + shift] |= window
+    return member & close
+
+
+MONTH = re.compile(r"^(\d{4})-(\d{2})(-\d{2})?$")
+QUARTER = re.compile(r"^(\d{4})[- ]?Q([1-4])$")
+YEAR = re.compile(r"^(\d{4})([-/]\d{2,4})?$")
+
+
+def period_numbers(periods: Sequence[str]) -> tuple[Array, str]:
+    """Return whole numbers that count periods, so that neighbours differ by one, and their kind.
+
+    Parameters
+    ----------
+    periods
+        Months (``2024-11`` or ``2024-11-01``), quarters (``2024 Q3``), calendar or financial
+        years (``2019``, ``2019-20``), or whole numbers.
+
+    Returns
+    -------
+    tuple
+        Numbers, shape (n,), and ``month``, ``quarter``, ``year`` or ``number``.
+
+    Raises
+    ------
+    DataError
+        If the periods follow none of these forms.
+    """
+    texts = [str(period).strip() for period in periods]
+    if texts and all(_financial_year(text) for text in texts):
+        return np.array([int(text[:4]) for text in texts]), "year"
+    for kind, form in (("month", MONTH), ("quarter", QUARTER), ("year", YEAR)):
+        found = [form.match(text) for text in texts]
+        if all(found):
+            return np.array([_count(kind, match) for match in found if match]), kind
+    if all(text.lstrip("-").isdigit() for text in texts):
+        return np.array([int(text) for text in texts]), "number"
+    raise DataError(
+        "periods must all be months (2024-11), quarters (2024 Q3), years (2019-20) or whole "
+        f"numbers; got {words.listed(texts, 5)}. Write them in one form."
+    )
+
+
+def _financial_year(text: str) -> bool:
+    match = re.match(r"^(\d{4})[-/](\d{2}|\d{4})$", text)
+    return bool(match) and int(match[2][-2:]) == (int(match[1]) + 1) % 100  # type: ignore[index]
+
+
+def _count(kind: str, match: re.Match[str]) -> int:
+    if kind == "month":
+        return int(match[1]) * 12 + int(match[2]) - 1
+    if kind == "quarter":
+        return int(match[1]) * 4 + int(match[2]) - 1
+    return int(match[1])
+
+
+def period_label(number: int, kind: str) -> str:
+    """Return the label of a counted period, as `period_numbers` counts them."""
+    if kind == "month":
+        return f"{number // 12}-{number % 12 + 1:02d}"
+    if kind == "quarter":
+        return f"{number // 4} Q{number % 4 + 1}"
+    return str(number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What the series is about, in the words and units of the reader."""
+
+    direction: Direction
+    indicator: str
+    unit: str
+    area: str
+    kind: str
+
+    @property
+    def name(self) -> str:
+        return ", ".join(part for part in (self.indicator, self.area) if part) or "This series"
+
+
+def xmr(
+    table: pd.DataFrame,
+    *,
+    direction_better: Direction,
+    breaks: Sequence[Mapping[str, Any]] = (),
+    baseline: int | None = None,
+    screen: bool = True,
+    target: float | None = None,
+    bounds: tuple[float | None, float | None] = (0.0, None),
+    period: str = "period",
+    value: str = "value",
+    status: str = "status",
+    indicator: str = "",
+    unit: str = "",
+    area: str = "",
+) -> Result:
+    """Tell routine variation of a series from special causes (individuals and moving range).
+
+    Parameters
+    ----------
+    table
+        One row per period; rows need not be in order. Periods that are absent, or whose status is
+        not ``ok``, are shown as ``no figure`` and part their neighbours: no moving range and no
+        run crosses them.
+    direction_better
+        ``higher``, ``lower`` or ``none``: improvement and concern derive from it.
+    breaks
+        Labelled events ``{"date": period, "label": words}``: mean and limits start anew there,
+        unless ``"rebase": False`` says that the event is only marked. A break is never an effect.
+    baseline
+        Number of first points of each segment that set its mean and limits; all if None.
+    screen
+        Leave outlying moving ranges (3.267 times the mean) out of the limits, once.
+    target
+        A value to be reached, drawn and compared.
+    bounds
+        Smallest and largest possible value; limits are cut there. Counts and percentages cannot
+        be negative, so the smallest is 0 by default.
+    period, value, status
+        Columns; the last may be absent.
+    indicator, unit, area
+        Words for the reader.
+
+    Returns
+    -------
+    Result
+        Table: one row per period with `period`, `value`, `status`, `mean`, `lower`, `upper`,
+        `moving_range`, `rule`, `point`, `segment` and `event`. Estimates: `latest`, `mean`,
+        `lower`, `upper` (of the last segment), `signals`, `points`, and `target` if given.
+
+    Raises
+    ------
+    DataError
+        If columns are absent, periods repeat or have no order, a break lies outside the series,
+        or a value is beyond its bounds.
+
+    References
+    ----------
+    Wheeler, *Understanding variation*, 1993 (2.66 and 3.267); NHS England, *Making data count*
+    (rules: outside the limits; seven rising or falling; two of three near a limit on one side;
+    seven on one side; named in this order). A point outside the limits does not count as near.
+    """
+    require_choice(direction_better, ("higher", "lower", "none"), "direction_better")
+    rows, kind = _series(table, period, value, status)
+    _check_bounds(rows, bounds)
+    marks = _marks(breaks, rows, kind)
+    if int(rows["value"].notna().sum()) < 3:
+        return Result.could_not(
+            f"{indicator or 'Series'} not charted", "fewer than three periods have a figure"
+        )
+    rows["segment"] = _segments(rows["number"], marks)
+    chart = _chart(
+        rows["value"].to_numpy(),
+        rows["segment"].to_numpy(),
+        np.concatenate(([False], np.diff(rows["segment"]) == 0)),
+        screen=screen,
+        baseline=baseline,
+        bounds=bounds,
+    )
+    ask = _Subject(direction_better, indicator, unit, area, kind)
+    result = _charted(rows, chart, marks, ask)
+    estimates = _chart_estimates(result, target, ask)
+    return Result(
+        text=_chart_finding(result, estimates, marks, ask),
+        estimates=estimates,
+        table=result,
+        settings={
+            "method": "xmr",
+            "direction_better": direction_better,
+            "breaks": [
+                {"date": mark.label_of(kind), "label": mark.label, "rebase": mark.rebase}
+                for mark in marks
+            ],
+            "baseline": baseline,
+            "screen": screen,
+            "target": target,
+            "bounds": list(bounds),
+            "indicator": indicator,
+            "unit": unit,
+            "area": area,
+        },
+        cautions=_chart_cautions(result, marks, ask),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    number: int
+    label: str
+    rebase: bool
+
+    def label_of(self, kind: str) -> str:
+        return period_label(self.number, kind)
+
+
+def _series(table: pd.DataFrame, period: str, value: str, status: str) -> tuple[pd.DataFrame, str]:
+    """Return the series in order of time, with a row for every period in its range."""
+    require_columns(table, (period, value), "a control chart")
+    require_unique(table, [period], "a control chart")
+    if not len(table):
+        raise DataError("a control chart needs a series; the table has no rows. Check the filter.")
+    numbers, kind = period_numbers(table[period].tolist())
+    values = pd.to_numeric(table[value], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    given = table[status].to_numpy() if status in table.columns else np.full(len(table), OK)
+    rows = pd.DataFrame(
+        {
+            "number": numbers,
+            "period": table[period].astype("str").to_numpy(),
+            "value": np.where(given == OK, values, np.nan),
+            "status": pd.Series(given, dtype="str").fillna("missing").to_numpy(),
+        }
+    )
+    rows.loc[(rows["status"] == OK) & rows["value"].isna(), "status"] = "missing"
+    if rows["number"].duplicated().any():
+        raise DataError("a control chart needs one row for each period; two dates fall into one.")
+    whole = pd.RangeIndex(rows["number"].min(), rows["number"].max() + 1)
+    rows = rows.set_index("number").reindex(whole).rename_axis("number").reset_index()
+    absent = rows["period"].isna()
+    rows.loc[absent, "period"] = [period_label(n, kind) for n in rows.loc[absent, "number"]]
+    rows["status"] = rows["status"].fillna("missing")
+    return rows, kind
+
+
+def _check_bounds(rows: pd.DataFrame, bounds: tuple[float | None, float | None]) -> None:
+    floor = -np.inf if bounds[0] is None else bounds[0]
+    ceiling = np.inf if bounds[1] is None else bounds[1]
+    wrong = rows[(rows["value"] < floor) | (rows["value"] > ceiling)]
+    if len(wrong):
+        raise DataError(
+            f"values must lie within the bounds {bounds}; {words.listed(wrong['period'].tolist())} "
+            f"hold {wrong['value'].head(3).tolist()}. Correct them, or pass other bounds."
+        )
+
+
+def _marks(breaks: Sequence[Mapping[str, Any]], rows: pd.DataFrame, kind: str) -> tuple[_Mark, ...]:
+    marks = []
+    for item in breaks:
+        if not {"date", "label"} <= set(item) or not str(item["label"]).strip():
+            raise DataError(f"a break needs a 'date' and a 'label'; got {dict(item)}. Add them.")
+        numbers, found = period_numbers([str(item["date"])])
+        inside = rows["number"].min() < numbers[0] <= rows["number"].max()
+        if found != kind or not inside:
+            raise DataError(
+                f"a break must lie inside the series, {rows['period'].iloc[0]} to "
+                f"{rows['period'].iloc[-1]}; got {item['date']!r}. Leave it out, or correct it."
+            )
+        marks.append(_Mark(int(numbers[0]), str(item["label"]), bool(item.get("rebase", True))))
+    return tuple(sorted(marks, key=lambda mark: mark.number))
+
+
+def _segments(number: pd.Series, marks: Sequence[_Mark]) -> Array:
+    starts = sorted({mark.number for mark in marks if mark.rebase})
+    return np.searchsorted(starts, number.to_numpy(), side="right")
+
+
+def _charted(
+    rows: pd.DataFrame, chart: _Chart, marks: Sequence[_Mark], ask: _Subject
+) -> pd.DataFrame:
+    events = {
+        mark.number: "; ".join(other.label for other in marks if other.number == mark.number)
+        for mark in marks
+    }
+    return pd.DataFrame(
+        {
+            "period": rows["period"].astype("str"),
+            "value": rows["value"],
+            "status": rows["status"].astype("str"),
+            "mean": chart.mean,
+            "lower": chart.lower,
+            "upper": chart.upper,
+            "moving_range": chart.moving_range,
+            "rule": pd.Series(chart.rule, dtype="str"),
+            "point": pd.Series(_points(rows, chart, ask.direction), dtype="str"),
+            "segment": rows["segment"],
+            "event": pd.Series([events.get(n, "") for n in rows["number"]], dtype="str"),
+        }
+    )
+
+
+def _points(rows: pd.DataFrame, chart: _Chart, direction: Direction) -> Array:
+    high = {"higher": "improvement", "lower": "concern"}.get(direction, "neutral high")
+    low = {"higher": "concern", "lower": "improvement"}.get(direction, "neutral low")
+    return np.select(
+        [rows["value"].isna(), chart.rule == "", chart.side > 0],
+        ["no figure", "common cause", high],
+        low,
+    )
+
+
+def _chart_estimates(
+    rows: pd.DataFrame, target: float | None, ask: _Subject
+) -> tuple[Estimate, ...]:
+    shown = rows[rows["value"].notna()]
+    last = shown.iloc[-1]
+    about = {
+        "outcome": ask.indicator,
+        "area": ask.area,
+        "unit": ask.unit,
+        "period": last["period"],
+        "direction_better": ask.direction,
+        "design": "descriptive",
+    }
+    lines = {key: last[key] for key in ("mean", "lower", "upper") if pd.notna(last[key])}
+    found = [Estimate(key="latest", value=last["value"], **about)]
+    found += [Estimate(key=key, value=value, **about) for key, value in lines.items()]
+    if target is not None:
+        found.append(Estimate(key="target", value=target, **about))
+    counted = about | {"unit": f"{ask.kind}s", "direction_better": "none"}
+    found.append(Estimate(key="points", value=len(shown), **counted))
+    found.append(Estimate(key="signals", value=int((shown["rule"] != "").sum()), **counted))
+    return tuple(found)
+
+
+_VERDICTS = {
+    "common cause": "routine variation",
+    "improvement": "a special cause for the better",
+    "concern": "a special cause for the worse",
+    "neutral high": "a special cause, high",
+    "neutral low": "a special cause, low",
+}
+
+
+def _chart_finding(
+    rows: pd.DataFrame, estimates: Sequence[Estimate], marks: Sequence[_Mark], ask: _Subject
+) -> str:
+    last = rows[rows["value"].notna()].iloc[-1]
+    found = {estimate.key: estimate.value or 0.0 for estimate in estimates}
+    rebased = [mark for mark in marks if mark.rebase]
+    since = f" since {rebased[-1].label_of(ask.kind)}" if rebased else ""
+    routine = ""
+    if "lower" in found:
+        routine = f" (limits{since} {words.between(found['lower'], found['upper'], ask.unit)})"
+    return (
+        f"{ask.name}: {words.amount(found['latest'], ask.unit)} in {_short(last['period'])}, "
+        f"{_VERDICTS[last['point']]}{routine}; {int(found['signals'])} of "
+        f"{words.plural(int(found['points']), ask.kind)} differ from routine variation."
+    )
+
+
+def _short(period: str) -> str:
+    return period[:7] if MONTH.match(period) else period
+
+
+def _chart_cautions(
+    rows: pd.DataFrame, marks: Sequence[_Mark], ask: _Subject
+) -> tuple[Caution, ...]:
+    doubts = [
+        Caution(
+            "series_break",
+            f"{mark.label_of(ask.kind)}: {mark.label}. "
+            + (
+                "Limits start anew there; a jump is consistent with a recording break and is not "
+                "read as an effect."
+                if mark.rebase
+                else "It is marked, and is not read as an effect."
+            ),
+        )
+        for mark in marks
+    ]
+    shown = rows[rows["value"].notna()]
+    lengths = shown.groupby("segment").size()
+    if lengths.min() < SHORT:
+        doubts.append(
+            Caution(
+                "short_series",
+                f"Limits rest on {int(lengths.min())} points in the shortest stretch; below "
+                f"{SHORT} they are provisional.",
+            )
+        )
+    absent = rows.loc[rows["value"].isna(), "period"].tolist()
+    if absent:
+        doubts.append(
+            Caution(
+                "missing_periods",
+                f"{words.plural(len(absent), ask.kind)} without a figure "
+                f"({words.listed(absent)}): neighbours across a gap are not compared.",
+            )
+        )
+    doubts.append(
+        Caution(
+            "multiple_testing",
+            f"Four rules on {words.plural(len(shown), 'point')}: some signals arise by chance even "
+            "when nothing has changed.",
+        )
+    )
+    return tuple(doubts)

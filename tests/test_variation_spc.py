@@ -1,0 +1,255 @@
+"""XmR charts: a hand case, rules and precedence, gaps, breaks, properties, refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evidence.errors import DataError
+from evidence.results import Result
+from evidence.variation import limits, spc
+
+STEADY = [10, 12, 9, 11, 10, 12, 9, 11, 10, 12, 9, 11, 10, 12]
+
+
+def months(values, start=24000, **columns):
+    periods = [spc.period_label(start + i, "month") for i in range(len(values))]
+    return pd.DataFrame({"period": periods, "value": values, **columns})
+
+
+def chart(values, **choices):
+    table = values if isinstance(values, pd.DataFrame) else months(values)
+    return limits.xmr(table, **({"direction_better": "higher", "indicator": "Seen"} | choices))
+
+
+def test_limits_are_the_mean_and_2_66_mean_moving_ranges():
+    """Values 10, 12, 11, 13: mean 11.5, moving ranges 2, 1, 2."""
+    rows = chart([10, 12, 11, 13]).table
+
+    assert rows["mean"].tolist() == [11.5] * 4
+    assert rows["moving_range"].tolist()[1:] == [2, 1, 2]
+    assert rows["lower"].iloc[0] == pytest.approx(11.5 - 2.66 * 5 / 3)
+    assert rows["upper"].iloc[0] == pytest.approx(11.5 + 2.66 * 5 / 3)
+
+
+def test_a_steady_series_has_no_signal():
+    result = chart(STEADY)
+
+    assert set(result.table["point"]) == {"common cause"}
+    assert result["signals"].value == 0
+    assert "routine variation" in result.text
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "members"),
+    [
+        ([*STEADY, 30], "outside limits", [14]),
+        ([*STEADY, 9.5, 10, 10.4, 10.8, 11.2, 11.6, 12], "trend", list(range(14, 21))),
+        ([*STEADY, *[11.5, 11.6, 11.4] * 3], "shift", list(range(13, 23))),
+    ],
+)
+def test_each_rule_flags_its_points(values, rule, members):
+    rows = chart(values, baseline=14).table
+
+    assert np.flatnonzero(rows["rule"] == rule).tolist() == members
+
+
+def test_two_of_three_near_a_limit_flag_only_the_near_ones():
+    steady = chart(STEADY).table
+    near = steady["mean"].iloc[0] + 0.8 * (steady["upper"].iloc[0] - steady["mean"].iloc[0])
+
+    rows = chart([*STEADY, near, 10.8, near, 9], baseline=14).table
+
+    assert np.flatnonzero(rows["rule"] == "two of three").tolist() == [14, 16]
+
+
+def test_a_point_that_breaks_several_rules_is_named_by_the_first():
+    rows = chart([*STEADY, *range(13, 23)], baseline=14).table
+
+    assert rows["rule"].iloc[-1] == "outside limits"
+    assert "trend" in rows["rule"].tolist()
+
+
+def test_six_points_on_one_side_are_no_shift_and_six_rising_no_trend():
+    six_high = chart([*STEADY, 11.5, 11.6, 11.4, 11.5, 11.4, 9], baseline=13).table
+    six_up = chart([*STEADY, 9, 9.4, 9.8, 10.2, 10.6, 10.0], baseline=14).table
+
+    assert "shift" not in set(six_high["rule"])
+    assert "trend" not in set(six_up["rule"])
+
+
+@pytest.mark.parametrize(
+    ("direction", "high", "low"),
+    [
+        ("higher", "improvement", "concern"),
+        ("lower", "concern", "improvement"),
+        ("none", "neutral high", "neutral low"),
+    ],
+)
+def test_the_direction_names_a_signal(direction, high, low):
+    up = chart([*STEADY, 30], direction_better=direction).table["point"].iloc[-1]
+    down = chart([*STEADY, 0], direction_better=direction).table["point"].iloc[-1]
+
+    assert (up, down) == (high, low)
+
+
+def test_a_missing_month_is_shown_and_parts_its_neighbours():
+    table = months([*STEADY, 11, 10]).drop(index=5)
+
+    result = chart(table)
+
+    row = result.table.iloc[5]
+    assert (row["status"], row["point"]) == ("missing", "no figure")
+    assert result.table["moving_range"].isna().tolist()[:8] == [
+        True,
+        *[False] * 4,
+        True,
+        True,
+        False,
+    ]
+    assert "missing_periods" in [caution.kind for caution in result.cautions]
+
+
+def test_no_run_crosses_a_missing_month():
+    values = [*STEADY, *[11.5, 11.6, 11.4, 11.5], np.nan, *[11.5, 11.6, 11.4, 11.5]]
+
+    assert "shift" not in set(chart(values, baseline=13).table["rule"])
+
+
+def test_a_suppressed_value_is_no_figure_even_if_a_number_stands_there():
+    table = months([*STEADY, 99], status=["ok"] * 14 + ["suppressed"])
+
+    rows = chart(table).table
+
+    assert rows["point"].iloc[-1] == "no figure"
+    assert np.isnan(rows["value"].iloc[-1])
+
+
+def test_a_break_starts_new_limits_and_is_never_read_as_an_effect():
+    table = months([*STEADY, *[value - 8 for value in STEADY]])
+    merger = {"date": table["period"].iloc[14], "label": "four services merged into one"}
+
+    with_break = chart(table, breaks=[merger])
+    without = chart(table)
+
+    assert set(with_break.table["point"]) == {"common cause"}
+    assert without["signals"].value > 10
+    assert with_break.table["segment"].tolist() == [0] * 14 + [1] * 14
+    assert with_break.table["event"].iloc[14] == merger["label"]
+    assert "consistent with a recording break and is not read as an effect" in repr(with_break)
+    assert np.isnan(with_break.table["moving_range"].iloc[14])
+
+
+def test_an_event_that_is_only_marked_keeps_one_set_of_limits():
+    table = months(STEADY)
+    event = {"date": table["period"].iloc[6], "label": "new form", "rebase": False}
+
+    rows = chart(table, breaks=[event]).table
+
+    assert rows["segment"].unique().tolist() == [0]
+    assert rows["event"].iloc[6] == "new form"
+
+
+def test_an_outlying_range_widens_the_limits_only_without_screening():
+    values = [*STEADY, 60, 10, 12, 9, 11]
+
+    screened, plain = chart(values), chart(values, screen=False)
+
+    assert screened["upper"].value < plain["upper"].value
+
+
+def test_limits_of_counts_never_fall_below_zero():
+    rows = chart([1, 5, 0, 4, 1, 6, 0, 5, 1, 4, 0, 6]).table
+
+    assert (rows["lower"] == 0).all()
+
+
+def test_rows_need_not_be_in_order_of_time():
+    table = months([*STEADY, 30])
+
+    shuffled = chart(table.sample(frac=1, random_state=1))
+
+    assert shuffled == chart(table)
+
+
+@given(st.lists(st.integers(0, 1000), min_size=3, max_size=60), st.floats(0.1, 100))
+def test_a_change_of_unit_changes_no_signal(values, factor):
+    # halves keep products exact enough that no point crosses a limit by rounding
+    factor = 2.0 ** round(np.log2(factor))
+    plain = chart(values).table
+    scaled = chart([value * factor for value in values]).table
+
+    assert scaled["rule"].tolist() == plain["rule"].tolist()
+    np.testing.assert_allclose(scaled["upper"], plain["upper"] * factor)
+
+
+@given(st.lists(st.floats(0, 1e4), min_size=3, max_size=60))
+def test_improvement_and_concern_change_places_with_the_direction(values):
+    turn = {"improvement": "concern", "concern": "improvement"}
+    up = chart(values).table["point"]
+    down = chart(values, direction_better="lower").table["point"]
+
+    assert down.tolist() == [turn.get(point, point) for point in up]
+
+
+@pytest.mark.parametrize(
+    ("periods", "numbers", "kind"),
+    [
+        (["2024-12", "2025-01"], [24299, 24300], "month"),
+        (["2024-12-01", "2025-01-01"], [24299, 24300], "month"),
+        (["2018-19", "2019-20"], [2018, 2019], "year"),
+        (["2011-10", "2011-11", "2011-12"], [24141, 24142, 24143], "month"),
+        (["2019 Q4", "2020 Q1"], [8079, 8080], "quarter"),
+        (["2019", "2020"], [2019, 2020], "year"),
+        (["1", "2"], [1, 2], "number"),
+    ],
+)
+def test_periods_are_counted_so_that_neighbours_differ_by_one(periods, numbers, kind):
+    found, found_kind = spc.period_numbers(periods)
+
+    assert found.tolist() == numbers
+    assert found_kind == kind
+
+
+@pytest.mark.parametrize(
+    ("table", "choices", "words"),
+    [
+        (months([1, 2, 3]).assign(period="2024-01"), {}, "one row for each period; repeated"),
+        (months([1, 2, 3]).assign(period=list("abc")), {}, "periods must all be months"),
+        (months([1, -2, 3]), {}, "within the bounds .* hold \\[-2.0\\]"),
+        (
+            months([1, 2, 3]),
+            {"breaks": [{"date": "2030-01", "label": "late"}]},
+            "inside the series, 2000-01 to 2000-03; got '2030-01'",
+        ),
+        (months([1, 2, 3]), {"breaks": [{"date": "2000-02"}]}, "a 'date' and a 'label'"),
+        (months([1, 2, 3]), {"direction_better": "up"}, "direction_better must be one of"),
+        (months([]), {}, "the table has no rows"),
+        (months([1, 2]).drop(columns="value"), {}, "needs the columns 'value'"),
+    ],
+)
+def test_a_wrong_series_is_refused_by_name(table, choices, words):
+    with pytest.raises(DataError, match=words):
+        chart(table, **choices)
+
+
+def test_two_points_are_no_chart_but_a_reason():
+    result = chart([3, 4])
+
+    assert result.reason == "fewer than three periods have a figure"
+
+
+def test_a_short_series_is_said_to_be_provisional():
+    kinds = [caution.kind for caution in chart([10, 12, 11, 13]).cautions]
+
+    assert kinds == ["short_series", "multiple_testing"]
+
+
+def test_a_chart_survives_json():
+    table = months([*STEADY, 30]).drop(index=3)
+    result = chart(table, breaks=[{"date": "2000-08", "label": "merger"}], target=11.0)
+
+    assert Result.loads(result.dumps()) == result
+    assert result["target"].value == 11.0
+    assert len(result.text.split()) <= 40
