@@ -59,7 +59,19 @@ def test_defaults_fill_what_is_not_overridden():
 )
 def test_a_wrong_value_is_refused_with_its_name_and_the_rule(values, message):
     with pytest.raises(RunError, match=message):
-        check(declared(), values, "page x", lambda name: ["07L", "07M"])
+        check(declared(), values, "page x", lambda name, values: ["07L", "07M"])
+
+
+def test_allowed_values_may_mix_literals_with_a_catalogue():
+    parameters = parse('period: str = "latest"  # year; allowed: latest | @periods', "x")
+
+    def periods(name, values):
+        return ["2018-19"] if name == "@periods" else []
+
+    for period in ("latest", "2018-19"):
+        assert check(parameters, {"period": period}, "x", periods) == {"period": period}
+    with pytest.raises(RunError, match="one of latest, 2018-19; x: got '2019-20'"):
+        check(parameters, {"period": "2019-20"}, "x", periods)
 
 
 def test_an_int_is_taken_where_a_float_is_declared():

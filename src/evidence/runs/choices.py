@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from evidence.data import catalogue
 from evidence.errors import RunError
 
+KINDS = {"@areas": "ccg", "@boroughs": "borough"}
 
-def allowed_values(name: str) -> list[str]:
+
+def allowed_values(name: str, values: Mapping[str, Any]) -> list[str]:
     """Return the values that a parameter with ``allowed: NAME`` may take.
+
+    Parameters
+    ----------
+    name
+        ``@areas`` (codes of London CCGs), ``@boroughs``, ``@indicators`` or ``@periods``.
+    values
+        All values of the notebook: the periods are those of its ``indicator``, if it has one.
 
     Raises
     ------
@@ -16,12 +28,13 @@ def allowed_values(name: str) -> list[str]:
     """
     if name == "@indicators":
         return catalogue.indicators()
-    if name == "@areas":
-        return [area.code for area in catalogue.areas(kind="ccg")]
+    if name in KINDS:
+        return [area.code for area in catalogue.areas(kind=KINDS[name])]
     if name == "@periods":
-        found = (catalogue.definition(item).periods for item in catalogue.indicators())
+        indicators = [values["indicator"]] if "indicator" in values else catalogue.indicators()
+        found = (catalogue.definition(item).periods for item in indicators)
         return sorted({period for periods in found for period in periods})
     raise RunError(
-        f"allowed values come from @areas, @indicators or @periods; got {name!r}. "
+        f"allowed values come from @areas, @boroughs, @indicators or @periods; got {name!r}. "
         "Name one of these, or list the values."
     )

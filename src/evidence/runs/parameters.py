@@ -29,7 +29,7 @@ FORM = "name: type = value  # help; allowed: a | b | c"
 class Parameter:
     """One line of a parameters cell.
 
-    `type` is one of `TYPES`; `allowed` holds literals as text, or one ``@catalogue`` name.
+    `type` is one of `TYPES`; `allowed` holds literals as text and ``@catalogue`` names.
     """
 
     name: str
@@ -40,7 +40,8 @@ class Parameter:
     line: int
 
 
-Catalogue = Callable[[str], Sequence[str]]
+Catalogue = Callable[[str, Mapping[str, Any]], Sequence[str]]
+"""Returns the values that an ``@name`` stands for, given all values of the notebook."""
 
 
 def read_cells(notebook: Path) -> list[dict[str, Any]]:
@@ -146,11 +147,11 @@ def check(
     for name in values:
         if name not in known:
             raise RunError(_unknown(name, list(known), where))
-    full = {}
+    full = {
+        item.name: _typed(item, values.get(item.name, item.default), where) for item in parameters
+    }
     for item in parameters:
-        value = values.get(item.name, item.default)
-        full[item.name] = _typed(item, value, where)
-        _check_allowed(item, full[item.name], where, catalogue)
+        _check_allowed(item, full, where, catalogue)
     return full
 
 
@@ -208,7 +209,7 @@ def _parameter(node: ast.stmt, comments: Mapping[int, str], where: str) -> Param
     help_text, allowed = _help(comments.get(node.end_lineno or node.lineno, ""))
     item = Parameter(name, kind, _literal(node.value, name, place), help_text, allowed, node.lineno)
     value = _typed(item, item.default, place)
-    _check_allowed(item, value, place, None)
+    _check_allowed(item, {name: value}, place, None)
     return Parameter(name, kind, value, help_text, allowed, node.lineno)
 
 
@@ -281,16 +282,17 @@ def _read_scalar(item: Parameter, kind: str, text: str, where: str) -> Any:
         raise RunError(_wrong_type(item, text, where)) from None
 
 
-def _check_allowed(item: Parameter, value: Any, where: str, catalogue: Catalogue | None) -> None:
-    allowed = list(item.allowed)
-    if not allowed:
+def _check_allowed(
+    item: Parameter, full: Mapping[str, Any], where: str, catalogue: Catalogue | None
+) -> None:
+    named = [name for name in item.allowed if name.startswith("@")]
+    if not item.allowed or (named and catalogue is None):
         return
-    if allowed[0].startswith("@"):
-        if catalogue is None:
-            return
-        allowed = list(catalogue(allowed[0]))
-    elements = value if isinstance(value, list) else [value]
-    for element in elements:
+    allowed = [name for name in item.allowed if name not in named]
+    for name in named:
+        allowed += catalogue(name, full) if catalogue else ()
+    value = full[item.name]
+    for element in value if isinstance(value, list) else [value]:
         if str(element) not in allowed:
             raise RunError(_not_allowed(item, element, allowed, where))
 
