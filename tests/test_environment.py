@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import os
 import re
@@ -33,6 +34,9 @@ DESIGN_CARD = (
     "jupyter-book",
     "papermill",
 )
+
+COME_WITH_JUPYTER_BOOK = {"sphinx", "docutils", "myst_nb", "myst_parser", "sphinx_design"}
+"""Its exact pin fixes these, so that they are not declared a second time."""
 
 HOSTS = tuple(
     ".".join(labels)
@@ -77,6 +81,35 @@ def conda_ranges() -> dict[str, str]:
     return found
 
 
+def outside_imports(package: Path) -> dict[str, str]:
+    """Top-level modules from outside the package and the standard library -> a file of each."""
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for name in names:
+                first = name.split(".")[0]
+                if first != "evidence" and first not in sys.stdlib_module_names:
+                    found[first] = path.relative_to(package).as_posix()
+    return found
+
+
+def undeclared(package: Path) -> list[str]:
+    """Imports whose package is not declared in pyproject.toml."""
+    homes = importlib.metadata.packages_distributions()
+    declared = {canonicalize_name(Requirement(t).name) for t in PROJECT["project"]["dependencies"]}
+    return [
+        f"{file}: {module}"
+        for module, file in outside_imports(package).items()
+        if not declared & {canonicalize_name(home) for home in homes.get(module, [])}
+        and module not in COME_WITH_JUPYTER_BOOK
+    ]
+
+
 def tracked_files() -> list[Path]:
     listed = subprocess.run(
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -94,6 +127,21 @@ def test_conda_names_and_ranges_are_those_of_the_project():
     assert conda.pop("pip") == ""
     assert conda.pop("python") == PROJECT["project"]["requires-python"]
     assert conda == project
+
+
+def test_every_import_of_the_package_is_a_declared_dependency():
+    assert undeclared(ROOT / "src" / "evidence") == []
+
+
+def test_an_import_that_nobody_declared_is_found(tmp_path):
+    (tmp_path / "a.py").write_text("def f():\n    import packaging.version, json\n", "utf-8")
+    assert undeclared(tmp_path) == ["a.py: packaging"]
+
+
+def test_the_note_on_dependencies_names_each_and_no_other():
+    note = (ROOT / "book" / "decisions" / "0002-dependencies.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `([\w-]+)` \|", note, flags=re.MULTILINE)
+    assert named == [Requirement(text).name for text in PROJECT["project"]["dependencies"]]
 
 
 def test_the_design_cards_packages_are_named():

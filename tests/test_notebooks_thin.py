@@ -205,7 +205,7 @@ BROKEN = {
     "a shell line": (with_cell(4, source=["!pip install x"]), "no shell or magic lines"),
     "a magic line": (with_cell(4, source=["%matplotlib inline"]), "no shell or magic lines"),
     "numpy": (with_cell(4, source=["import numpy as np"]), "imports numpy"),
-    "a path of one machine": (with_cell(4, source=["t = '/home/me/x.csv'"]), "an absolute path"),
+    "a path of one machine": (with_cell(4, source=["t = '/data/mine/x.csv'"]), "an absolute path"),
     "a path of one Windows machine": (with_cell(4, source=["t = r'C:\\x'"]), "an absolute path"),
     "a home folder": (with_cell(4, source=["t = '~/x.csv'"]), "an absolute path"),
     "outputs": (with_cell(4, outputs=[{}]), "committed with outputs"),
