@@ -1,0 +1,1 @@
+"""Templates, style sheet, script and icon of the published pages (package data)."""
