@@ -1,0 +1,1 @@
+"""Evidence synthesis: effect sizes, pooling, bias, dependence, networks and certainty."""
