@@ -7,7 +7,6 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 SITE := book/_site
 COVERAGE := 90
-AXE := axe-core@4.14.1
 
 export PYTHON
 
@@ -36,6 +35,12 @@ lint: $(READY) ## Check style (ruff) and types (mypy)
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+.PHONY: browser
+browser: $(READY) ## Check the built book in Chromium: every page once, one of each kind thoroughly
+	@test -f $(SITE)/index.html || { echo "there is no book yet: make report" >&2; exit 2; }
+	@sh .ci/browser
+	@$(PY) tests/browser/check.py $(SITE)
 
 .PHONY: lab
 lab: $(READY) ## Open JupyterLab in notebooks/
