@@ -374,7 +374,8 @@ def uk_trials() -> pd.DataFrame:
         "diagnosis recruitment age_group mean_age percent_women n_sessions_arm1 instrument rating",
         "outcome_type time_weeks",
     ]
-    columns = [*" ".join(described).split(), *arms, *"sg ac ba itt rob g g_se full_ref".split()]
+    quality = ["sg", "ac", "ba", "itt", "rob", "g", "g_se", "full_ref"]
+    columns = [*" ".join(described).split(), *arms, *quality]
     source = source.assign(ba=source.ba.astype("str"))
     return ordered(whole(source, *counts), columns, ["row"])
 

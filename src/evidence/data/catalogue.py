@@ -21,8 +21,10 @@ __all__ = [
     "Column",
     "Dataset",
     "Doubt",
+    "Framework",
     "Indicator",
     "Part",
+    "Protocol",
     "Standard",
     "Table",
     "areas",
@@ -31,8 +33,10 @@ __all__ = [
     "datasets",
     "definition",
     "forget",
+    "frameworks",
     "indicators",
     "noted",
+    "protocol",
     "root",
 ]
 
@@ -281,6 +285,45 @@ class Area:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framework:
+    """A list of ideas by which the workbook is tagged: steps, lessons or principles.
+
+    `names` maps each id (S1, L3, P9) to its name.
+    """
+
+    id: str
+    source: str
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """What a review set out to do: question, outcomes, primary analysis and its alternatives.
+
+    `outcomes` are mappings with id, label, measure, direction_better and
+    minimal_important_difference (a number, or None if not stated); `primary` the settings of the
+    primary analysis; `multiverse` mappings with factor, choices and reason; `conclusion`
+    mappings with id and rule.
+    """
+
+    id: str
+    question: str
+    population: str
+    intervention: str
+    comparator: str
+    outcomes: tuple[Mapping[str, Any], ...]
+    primary: Mapping[str, Any]
+    multiverse: tuple[Mapping[str, Any], ...]
+    conclusion: tuple[Mapping[str, Any], ...]
+    search_date: str
+    months_until_next_search: int | None
+    registration: str
+    risk_of_bias_tool: str
+    sources: tuple[str, ...]
+    limits: tuple[str, ...]
+
+
 def datasets() -> list[str]:
     """Return the ids of all datasets, sorted: their folders below data/raw."""
     prefix, suffix = "data/raw/", "/dataset.yml"
@@ -349,6 +392,104 @@ def areas(kind: str | None = None) -> list[Area]:
     fields = read(root() / "data" / "definitions" / "areas.yml")
     found = list(_areas(fields))
     return [area for area in found if kind in (None, area.kind)]
+
+
+def frameworks() -> list[Framework]:
+    """Return the frameworks of data/definitions/frameworks.yml: steps, lessons, principles.
+
+    Raises
+    ------
+    CatalogueError
+        If the file is wrong.
+    """
+    fields = read(root() / "data" / "definitions" / "frameworks.yml")
+    found = []
+    for id in ("steps", "lessons", "principles"):
+        inside = fields.inside(id)
+        items = [(each.text("id"), each.text("name")) for each in inside.each("items")]
+        found.append(Framework(id=id, source=inside.text("source"), names=dict(items)))
+        inside.done()
+    fields.done()
+    return found
+
+
+def protocol(id: str) -> Protocol:
+    """Return the protocol of a review, such as ``reviews/psychotherapy_depression_uk``.
+
+    Raises
+    ------
+    CatalogueError
+        If there is none, or it leaves out the direction of an outcome or another field.
+    """
+    path = _definition_file(id, f"data/raw/{id}/protocol.yml", "protocol", _protocols)
+    fields = read(path)
+    found = _protocol(fields)
+    _same_id(fields, found.id, id)
+    return found
+
+
+def _protocols() -> list[str]:
+    prefix, suffix = "data/raw/", "/protocol.yml"
+    return [path[len(prefix) : -len(suffix)] for path in listing("data/raw/**/protocol.yml")]
+
+
+def _protocol(fields: Fields) -> Protocol:
+    found = Protocol(
+        id=fields.text("id"),
+        question=fields.text("question"),
+        population=fields.text("population"),
+        intervention=fields.text("intervention"),
+        comparator=fields.text("comparator"),
+        outcomes=tuple(_outcome(each) for each in fields.each("outcomes")),
+        primary=fields.mapping("primary"),
+        multiverse=tuple(_factor(each) for each in fields.each("multiverse")),
+        conclusion=tuple(_texts_of(each, "id", "rule") for each in fields.each("conclusion")),
+        search_date=fields.text("search_date"),
+        months_until_next_search=_number_or_not_stated(fields, "months_until_next_search"),
+        registration=fields.text("registration"),
+        risk_of_bias_tool=fields.text("risk_of_bias_tool"),
+        sources=fields.texts("sources"),
+        limits=fields.texts("limits"),
+    )
+    fields.done()
+    return found
+
+
+def _outcome(fields: Fields) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "id": fields.text("id"),
+        "label": fields.text("label"),
+        "measure": fields.text("measure"),
+        "direction_better": fields.text("direction_better", allowed=DIRECTIONS),
+        "direction_note": fields.text("direction_note", default=""),
+        "minimal_important_difference": _number_or_not_stated(
+            fields, "minimal_important_difference"
+        ),
+    }
+    fields.done()
+    return found
+
+
+def _number_or_not_stated(fields: Fields, key: str) -> Any:
+    if fields.plain(key) == "not stated":
+        return None
+    return fields.number(key)
+
+
+def _factor(fields: Fields) -> dict[str, Any]:
+    found = {
+        "factor": fields.text("factor"),
+        "choices": fields.plain("choices"),
+        "reason": fields.text("reason"),
+    }
+    fields.done()
+    return found
+
+
+def _texts_of(fields: Fields, *keys: str) -> dict[str, str]:
+    found = {key: fields.text(key) for key in keys}
+    fields.done()
+    return found
 
 
 def _definition_file(id: str, relative: str, what: str, known: Any) -> Path:
@@ -540,10 +681,22 @@ def _check_indicator(fields: Fields, found: Indicator) -> None:
         raise fields.refuse("short", f"must have at most 28 characters, not {len(found.short)}")
     if found.multiplier <= 0:
         raise fields.refuse("multiplier", "must be above 0")
-    if not found.tags:
-        raise fields.refuse("tags", "must name at least one step, lesson, principle or theme")
+    _check_tags(fields, found.tags)
     if found.default_period not in found.periods:
         raise fields.refuse("default_period", f"must be one of {', '.join(found.periods)}")
+
+
+def _check_tags(fields: Fields, tags: tuple[str, ...]) -> None:
+    known = {id for framework in frameworks() for id in framework.names}
+    if not tags:
+        raise fields.refuse("tags", "must name at least one step, lesson, principle or theme")
+    for tag in tags:
+        if re.fullmatch(r"[SLP][0-9]+", tag) and tag not in known:
+            raise fields.refuse(
+                "tags",
+                f"must name steps, lessons and principles of frameworks.yml; {tag!r} is none",
+                "Use S1 to S9, L1 to L10, P1 to P9, or a word for a theme.",
+            )
 
 
 def _standard(fields: Fields) -> Standard | None:

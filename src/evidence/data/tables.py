@@ -1,0 +1,200 @@
+"""Tables of data/raw: loaded with their types, checked against dataset.yml, joined on areas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from evidence.data import catalogue
+from evidence.data.catalogue import Dataset, Table, root
+from evidence.data.files import listing
+from evidence.data.reading import Problem, TextTable, read_text_table
+from evidence.data.schema import find_problems, typed
+from evidence.errors import DataError, EvidenceError
+
+
+def load(id: str, table: str | None = None) -> pd.DataFrame:
+    """Return a table of a dataset, checked and with typed columns.
+
+    Text is ``str`` (empty cells are missing), integer ``int64`` (``Int64`` where dataset.yml
+    allows empty cells), number ``float64``, flag ``bool``.
+
+    Parameters
+    ----------
+    id
+        Dataset, such as ``qof`` or ``reviews/psychotherapy_depression_uk``.
+    table
+        Name of the table; may be left out where the dataset has one only.
+
+    Raises
+    ------
+    CatalogueError
+        If the dataset or table is unknown or dataset.yml is wrong.
+    DataError
+        If the file does not hold what dataset.yml states: file, row and column are named.
+    """
+    dataset = catalogue.dataset(id)
+    spec = dataset.table(table)
+    text, problems = _problems_of(dataset, spec)
+    if text is None or problems:
+        more = len(problems) - 1
+        also = f" ({more} more problem{'s' * (more > 1)} in this table.)" if more else ""
+        raise DataError(f"{problems[0]}{also}")
+    return typed(text, spec, dataset)
+
+
+def check(id: str | None = None) -> list[str]:
+    """Return every problem of a dataset in words; of the whole catalogue if none is named.
+
+    A definition that cannot be read is a problem, too, so that one broken file does not hide
+    the others.
+
+    Raises
+    ------
+    CatalogueError
+        If the named dataset is unknown.
+    """
+    if id is not None:
+        if id not in catalogue.datasets():
+            catalogue.dataset(id)
+        return _dataset_problems(id)
+    found = [problem for each in catalogue.datasets() for problem in _dataset_problems(each)]
+    found += _refused(catalogue.areas) + _refused(catalogue.frameworks)
+    for indicator in catalogue.indicators():
+        found += _refused(partial(catalogue.definition, indicator))
+    return found
+
+
+def join(
+    left: pd.DataFrame,
+    right: pd.DataFrame,
+    on: str | Sequence[str],
+    allow_missing: Collection[str] = (),
+) -> pd.DataFrame:
+    """Return the rows of `left` with the columns of `right`, matched on areas.
+
+    Every key of either side must be on the other one: an area that is silently dropped is how
+    wrong totals come about.
+    Keys of `right` must be unique, so rows of `left` are kept in number and order.
+
+    Parameters
+    ----------
+    left, right
+        Tables with the columns named in `on`; no other column may be in both.
+    on
+        Column of area codes, or several columns of which the first holds the area codes.
+    allow_missing
+        Area codes that may be on one side only; rows of `left` keep missing values, rows of
+        `right` are left out.
+
+    Raises
+    ------
+    DataError
+        If areas are unmatched (they are named), keys of `right` repeat, or columns clash.
+    """
+    keys = [on] if isinstance(on, str) else list(on)
+    _refuse_unfit(left, right, keys)
+    for these, those, name in ((left, right, "right"), (right, left, "left")):
+        _refuse_unmatched(these[keys], those[keys], name, set(allow_missing))
+    return left.merge(right, on=keys, how="left", validate="m:1")
+
+
+def _path(id: str, spec: Table) -> Path:
+    return root() / "data" / "raw" / id / spec.file
+
+
+def _problems_of(dataset: Dataset, spec: Table) -> tuple[TextTable | None, list[Problem]]:
+    text = read_text_table(_path(dataset.id, spec))
+    if isinstance(text, Problem):
+        return None, [text]
+    return text, find_problems(text, spec, dataset, _other_tables(dataset))
+
+
+def _other_tables(dataset: Dataset) -> Callable[[str], pd.DataFrame]:
+    def cells(name: str) -> pd.DataFrame:
+        text = read_text_table(_path(dataset.id, dataset.table(name)))
+        if isinstance(text, Problem):
+            raise DataError(str(text))
+        return pd.DataFrame(list(text.records), columns=list(text.header), dtype="str")
+
+    return cells
+
+
+def _dataset_problems(id: str) -> list[str]:
+    try:
+        dataset = catalogue.dataset(id)
+    except EvidenceError as error:
+        return [str(error)]
+    found = _stray_files(dataset)
+    for spec in dataset.tables:
+        try:
+            found += [str(problem) for problem in _problems_of(dataset, spec)[1]]
+        except EvidenceError as error:
+            found.append(str(error))
+    return found
+
+
+def _stray_files(dataset: Dataset) -> list[str]:
+    stated = {spec.file for spec in dataset.tables}
+    return [
+        f"{path}: every table must be stated in dataset.yml; this one is not. "
+        "Describe it under tables or remove it."
+        for path in listing(f"data/raw/{dataset.id}/*.csv")
+        if path.rsplit("/", 1)[1] not in stated
+    ]
+
+
+def _refused(read: Callable[[], object]) -> list[str]:
+    try:
+        read()
+    except EvidenceError as error:
+        return [str(error)]
+    return []
+
+
+def _refuse_unfit(left: pd.DataFrame, right: pd.DataFrame, keys: list[str]) -> None:
+    for frame, side in ((left, "left"), (right, "right")):
+        absent = [key for key in keys if key not in frame.columns]
+        if absent:
+            raise DataError(
+                f"both tables of a join must have {', '.join(keys)}; the {side} one lacks "
+                f"{', '.join(absent)}. Rename its column first."
+            )
+    clash = sorted((set(left.columns) & set(right.columns)) - set(keys))
+    if clash:
+        raise DataError(
+            f"tables of a join must share no column but {', '.join(keys)}; both have "
+            f"{', '.join(clash)}. Rename or drop it in one of them."
+        )
+    again = right[right.duplicated(keys)]
+    if len(again):
+        raise DataError(
+            f"the right table of a join must have each {', '.join(keys)} once; "
+            f"{_named(again[keys])} come more than once. Choose one row for each first."
+        )
+
+
+def _refuse_unmatched(
+    these: pd.DataFrame, those: pd.DataFrame, side: str, allowed: set[str]
+) -> None:
+    known = set(those.itertuples(index=False, name=None))
+    unmatched = [
+        key
+        for key in dict.fromkeys(these.itertuples(index=False, name=None))
+        if key not in known and key[0] not in allowed
+    ]
+    if unmatched:
+        rows = pd.DataFrame(unmatched)
+        raise DataError(
+            f"every area of a join must be in both tables; the {side} one lacks {_named(rows)}. "
+            "Correct the codes, or name in allow_missing those that may be missing."
+        )
+
+
+def _named(keys: pd.DataFrame) -> str:
+    names = [" ".join(map(str, row)) for row in keys.drop_duplicates().itertuples(index=False)]
+    listed = ", ".join(names[:8])
+    return listed + (f" and {len(names) - 8} more" if len(names) > 8 else "")
