@@ -141,6 +141,24 @@ def test_a_break_starts_new_limits_and_is_never_read_as_an_effect():
     assert np.isnan(with_break.table["moving_range"].iloc[14])
 
 
+def test_a_signal_at_a_labelled_break_is_not_judged_and_words_say_what_it_is():
+    """London service panel: finished courses fell from 945 to 275 as four services became one."""
+    values = [900, 950, 870, 940, 910, 960, 880, 930, 900, 950, 870, 945, 275, 595, 740, 770, 850]
+    table = months([*values, 850, 510, 980, 1060, 870, 1070, 990, 850, 800])
+    merger = {"date": table["period"].iloc[12], "label": "four services merged into one"}
+
+    result = chart(table, breaks=[merger])
+    plain = chart(table, breaks=[{"date": merger["date"]}])
+    settled = chart(table, breaks=[merger | {"settle": 2}])
+
+    assert result.table["rule"].iloc[12] == "outside limits"
+    assert result.table["point"].iloc[12] == "at a break"
+    assert plain.table["point"].iloc[12] == "concern"
+    assert "(945 to 275) is consistent with a recording break" in repr(result)
+    assert settled["mean"].value == pytest.approx(np.mean(table["value"].iloc[14:]))
+    assert "improvement" not in set(result.table["point"].iloc[12:])
+
+
 def test_an_event_that_is_only_marked_keeps_one_set_of_limits():
     table = months(STEADY)
     event = {"date": table["period"].iloc[6], "label": "new form", "rebase": False}
@@ -223,7 +241,7 @@ def test_periods_are_counted_so_that_neighbours_differ_by_one(periods, numbers, 
             {"breaks": [{"date": "2030-01", "label": "late"}]},
             "inside the series, 2000-01 to 2000-03; got '2030-01'",
         ),
-        (months([1, 2, 3]), {"breaks": [{"date": "2000-02"}]}, "a 'date' and a 'label'"),
+        (months([1, 2, 3]), {"breaks": [{"label": "merger"}]}, "a break has a 'date'"),
         (months([1, 2, 3]), {"direction_better": "up"}, "direction_better must be one of"),
         (months([]), {}, "the table has no rows"),
         (months([1, 2]).drop(columns="value"), {}, "needs the columns 'value'"),

@@ -33,7 +33,7 @@ from evidence.variation.overdispersion import (
 )
 from evidence.variation.spc import xmr
 
-__all__ = ["funnel", "funnel_limits", "xmr"]
+__all__ = ["funnel", "funnel_limits", "limit_lines", "xmr"]
 
 MEASURES = {"proportion": "arcsine", "rate": "sqrt", "ratio": "sqrt"}
 """Measures of a funnel and the scale on which each is compared."""
@@ -280,6 +280,41 @@ def funnel(
     )
 
 
+def limit_lines(result: Result, denominator: np.ndarray) -> pd.DataFrame:
+    """Return a funnel's limits at any denominators: the lines of its picture.
+
+    Judgements never come from these lines, but from the limits at each area's own denominator.
+
+    Parameters
+    ----------
+    result
+        Result of `funnel`.
+    denominator
+        Denominators, shape (n,), positive.
+
+    Returns
+    -------
+    DataFrame
+        `denominator` and the limit columns of the funnel's table.
+    """
+    asked = result.settings
+    ask = _Question(
+        measure=asked["measure"],
+        multiplier=asked["multiplier"],
+        direction=asked["direction_better"],
+        levels=tuple(asked["levels"]),
+        indicator=asked["indicator"],
+        unit=asked["unit"],
+        period=asked["period"],
+        comparator=asked["comparator"],
+    )
+    centre = asked["target"] / ask.multiplier
+    n = np.asarray(denominator, dtype=float)
+    figures = scaled(n * centre, n, centre, MEASURES[ask.measure])
+    found = _limit_columns(n, figures, asked["tau2_added"], centre, asked["limits"], ask)
+    return pd.DataFrame({"denominator": n} | found)
+
+
 def _check_question(ask: _Question, overdispersion: str) -> None:
     require_choice(ask.measure, MEASURES, "measure")
     require_choice(overdispersion, ("additive", "none"), "overdispersion")
@@ -348,6 +383,17 @@ def _add_limits(
     method: str,
     ask: _Question,
 ) -> None:
+    for name, limit in _limit_columns(n, figures, added, centre, method, ask).items():
+        rows.loc[used, name] = limit
+    rows.loc[used, "z"] = figures.z
+    rows.loc[used, "z_adjusted"] = figures.z * figures.s / np.sqrt(figures.s**2 + added)
+    rows["position"] = pd.Series(_position(rows, "adjusted_", ask), dtype="str")
+    rows["judgement"] = pd.Series(_judgement(rows["position"], ask.direction), dtype="str")
+
+
+def _limit_columns(
+    n: Array, figures: Scaled, added: float, centre: float, method: str, ask: _Question
+) -> dict[str, Array]:
     chance, widened = {}, {}
     for level, suffix in zip(ask.levels, ask.suffixes, strict=True):
         low, high = funnel_limits(n, target=centre, measure=ask.measure, level=level, method=method)
@@ -356,12 +402,7 @@ def _add_limits(
             reach = stats.norm.isf((1 - level) / 2) * np.sqrt(figures.s**2 + added)
             low, high = figures.back(figures.target - reach), figures.back(figures.target + reach)
         widened[f"adjusted_lower_{suffix}"], widened[f"adjusted_upper_{suffix}"] = low, high
-    for name, limit in (chance | widened).items():
-        rows.loc[used, name] = limit * ask.multiplier
-    rows.loc[used, "z"] = figures.z
-    rows.loc[used, "z_adjusted"] = figures.z * figures.s / np.sqrt(figures.s**2 + added)
-    rows["position"] = pd.Series(_position(rows, "adjusted_", ask), dtype="str")
-    rows["judgement"] = pd.Series(_judgement(rows["position"], ask.direction), dtype="str")
+    return {name: limit * ask.multiplier for name, limit in (chance | widened).items()}
 
 
 def _position(rows: pd.DataFrame, prefix: str, ask: _Question) -> Array:

@@ -29,6 +29,8 @@ RUN = 7
 """Points of a shift or trend."""
 SHORT = 12
 """Below this number of points limits are provisional (Making Data Count)."""
+SIGNALS = ("improvement", "concern", "neutral high", "neutral low")
+"""Points that differ from routine variation and may be read as change."""
 RULES = ("outside limits", "trend", "two of three", "shift")
 """Rules in their order: a point that breaks several is named by the first."""
 
@@ -49,17 +51,22 @@ def _chart(
     value: Array,
     segment: Array,
     linked: Array,
+    settling: Array,
     *,
     screen: bool,
     baseline: int | None,
     bounds: tuple[float | None, float | None],
 ) -> _Chart:
-    """Return lines and signals; `linked` marks the points that follow their left neighbour."""
+    """Return lines and signals of series laid end to end.
+
+    `linked` marks points that follow their left neighbour, `settling` those left out of limits.
+    """
     known = ~np.isnan(value)
-    linked = linked & known & np.concatenate(([False], known[:-1]))
+    judged = known & ~settling
+    linked = linked & judged & np.concatenate(([False], judged[:-1]))
     step = np.concatenate(([np.nan], np.diff(value)))
     moving = np.where(linked, np.abs(step), np.nan)
-    used = known if baseline is None else known & (_order(segment, known) < baseline)
+    used = judged if baseline is None else judged & (_order(segment, judged) < baseline)
     mean = _segment_mean(value, segment, used)
     ranged = used & linked
     typical = _segment_mean(moving, segment, ranged)
@@ -246,8 +253,10 @@ def xmr(
     direction_better
         ``higher``, ``lower`` or ``none``: improvement and concern derive from it.
     breaks
-        Labelled events ``{"date": period, "label": words}``: mean and limits start anew there,
-        unless ``"rebase": False`` says that the event is only marked. A break is never an effect.
+        Places ``{"date": period, "label": words}`` where mean and limits start anew. A labelled
+        break is never read as an effect: a signal there is ``at a break``. ``"settle": n`` leaves
+        the first n periods after it out of the limits and unjudged; ``"rebase": False`` only
+        marks the event. A break without a label is a plain new baseline.
     baseline
         Number of first points of each segment that set its mean and limits; all if None.
     screen
@@ -266,8 +275,10 @@ def xmr(
     -------
     Result
         Table: one row per period with `period`, `value`, `status`, `mean`, `lower`, `upper`,
-        `moving_range`, `rule`, `point`, `segment` and `event`. Estimates: `latest`, `mean`,
-        `lower`, `upper` (of the last segment), `signals`, `points`, and `target` if given.
+        `moving_range`, `rule`, `point` (``common cause``, ``improvement``, ``concern``,
+        ``neutral high``, ``neutral low``, ``at a break``, ``no figure``), `segment`, `event`.
+        Estimates: `latest`, `mean`, `lower`, `upper` (of the last segment), `signals`, `points`,
+        and `target` if given.
 
     Raises
     ------
@@ -294,6 +305,7 @@ def xmr(
         rows["value"].to_numpy(),
         rows["segment"].to_numpy(),
         np.concatenate(([False], np.diff(rows["segment"]) == 0)),
+        _settling(rows["number"], marks),
         screen=screen,
         baseline=baseline,
         bounds=bounds,
@@ -309,7 +321,12 @@ def xmr(
             "method": "xmr",
             "direction_better": direction_better,
             "breaks": [
-                {"date": mark.label_of(kind), "label": mark.label, "rebase": mark.rebase}
+                {
+                    "date": mark.label_of(kind),
+                    "label": mark.label,
+                    "rebase": mark.rebase,
+                    "settle": mark.settle,
+                }
                 for mark in marks
             ],
             "baseline": baseline,
@@ -329,6 +346,7 @@ class _Mark:
     number: int
     label: str
     rebase: bool
+    settle: int
 
     def label_of(self, kind: str) -> str:
         return period_label(self.number, kind)
@@ -376,8 +394,12 @@ def _check_bounds(rows: pd.DataFrame, bounds: tuple[float | None, float | None])
 def _marks(breaks: Sequence[Mapping[str, Any]], rows: pd.DataFrame, kind: str) -> tuple[_Mark, ...]:
     marks = []
     for item in breaks:
-        if not {"date", "label"} <= set(item) or not str(item["label"]).strip():
-            raise DataError(f"a break needs a 'date' and a 'label'; got {dict(item)}. Add them.")
+        unknown = set(item) - {"date", "label", "rebase", "settle"}
+        if "date" not in item or unknown:
+            raise DataError(
+                f"a break has a 'date' and may have 'label', 'rebase' and 'settle'; got "
+                f"{dict(item)}. Correct its keys."
+            )
         numbers, found = period_numbers([str(item["date"])])
         inside = rows["number"].min() < numbers[0] <= rows["number"].max()
         if found != kind or not inside:
@@ -385,13 +407,35 @@ def _marks(breaks: Sequence[Mapping[str, Any]], rows: pd.DataFrame, kind: str) -
                 f"a break must lie inside the series, {rows['period'].iloc[0]} to "
                 f"{rows['period'].iloc[-1]}; got {item['date']!r}. Leave it out, or correct it."
             )
-        marks.append(_Mark(int(numbers[0]), str(item["label"]), bool(item.get("rebase", True))))
+        marks.append(
+            _Mark(
+                number=int(numbers[0]),
+                label=str(item.get("label", "")).strip(),
+                rebase=bool(item.get("rebase", True)),
+                settle=int(item.get("settle", 0)),
+            )
+        )
     return tuple(sorted(marks, key=lambda mark: mark.number))
 
 
 def _segments(number: pd.Series, marks: Sequence[_Mark]) -> Array:
     starts = sorted({mark.number for mark in marks if mark.rebase})
     return np.searchsorted(starts, number.to_numpy(), side="right")
+
+
+def _settling(number: pd.Series, marks: Sequence[_Mark]) -> Array:
+    return _since(number, [(mark.number, mark.settle) for mark in marks])
+
+
+def _at_break(number: pd.Series, marks: Sequence[_Mark]) -> Array:
+    return _since(number, [(mark.number, max(mark.settle, 1)) for mark in marks if mark.label])
+
+
+def _since(number: pd.Series, spans: Sequence[tuple[int, int]]) -> Array:
+    inside = np.zeros(len(number), dtype=bool)
+    for start, length in spans:
+        inside |= number.between(start, start + length - 1).to_numpy()
+    return inside
 
 
 def _charted(
@@ -401,6 +445,8 @@ def _charted(
         mark.number: "; ".join(other.label for other in marks if other.number == mark.number)
         for mark in marks
     }
+    points = _points(rows, chart, ask.direction)
+    points[_at_break(rows["number"], marks) & (chart.rule != "")] = "at a break"
     return pd.DataFrame(
         {
             "period": rows["period"].astype("str"),
@@ -411,7 +457,7 @@ def _charted(
             "upper": chart.upper,
             "moving_range": chart.moving_range,
             "rule": pd.Series(chart.rule, dtype="str"),
-            "point": pd.Series(_points(rows, chart, ask.direction), dtype="str"),
+            "point": pd.Series(points, dtype="str"),
             "segment": rows["segment"],
             "event": pd.Series([events.get(n, "") for n in rows["number"]], dtype="str"),
         }
@@ -421,11 +467,12 @@ def _charted(
 def _points(rows: pd.DataFrame, chart: _Chart, direction: Direction) -> Array:
     high = {"higher": "improvement", "lower": "concern"}.get(direction, "neutral high")
     low = {"higher": "concern", "lower": "improvement"}.get(direction, "neutral low")
-    return np.select(
+    found = np.select(
         [rows["value"].isna(), chart.rule == "", chart.side > 0],
         ["no figure", "common cause", high],
         low,
     )
+    return found.astype(object)
 
 
 def _chart_estimates(
@@ -448,7 +495,7 @@ def _chart_estimates(
         found.append(Estimate(key="target", value=target, **about))
     counted = about | {"unit": f"{ask.kind}s", "direction_better": "none"}
     found.append(Estimate(key="points", value=len(shown), **counted))
-    found.append(Estimate(key="signals", value=int((shown["rule"] != "").sum()), **counted))
+    found.append(Estimate(key="signals", value=int(shown["point"].isin(SIGNALS).sum()), **counted))
     return tuple(found)
 
 
@@ -458,6 +505,7 @@ _VERDICTS = {
     "concern": "a special cause for the worse",
     "neutral high": "a special cause, high",
     "neutral low": "a special cause, low",
+    "at a break": "at a break in the series and not judged",
 }
 
 
@@ -485,19 +533,7 @@ def _short(period: str) -> str:
 def _chart_cautions(
     rows: pd.DataFrame, marks: Sequence[_Mark], ask: _Subject
 ) -> tuple[Caution, ...]:
-    doubts = [
-        Caution(
-            "series_break",
-            f"{mark.label_of(ask.kind)}: {mark.label}. "
-            + (
-                "Limits start anew there; a jump is consistent with a recording break and is not "
-                "read as an effect."
-                if mark.rebase
-                else "It is marked, and is not read as an effect."
-            ),
-        )
-        for mark in marks
-    ]
+    doubts = [_break_doubt(rows, mark, ask) for mark in marks if mark.label]
     shown = rows[rows["value"].notna()]
     lengths = shown.groupby("segment").size()
     if lengths.min() < SHORT:
@@ -525,3 +561,22 @@ def _chart_cautions(
         )
     )
     return tuple(doubts)
+
+
+def _break_doubt(rows: pd.DataFrame, mark: _Mark, ask: _Subject) -> Caution:
+    date = mark.label_of(ask.kind)
+    if not mark.rebase:
+        return Caution(
+            "series_break", f"{date}: {mark.label}. It is marked, and is not read as an effect."
+        )
+    here = rows["event"].eq(mark.label) | rows["event"].str.contains(mark.label, regex=False)
+    at = int(np.flatnonzero(here)[0])
+    pair = rows["value"].iloc[[at - 1, at]].tolist()
+    moved = ""
+    if not np.isnan(pair).any():
+        moved = f" ({words.number(pair[0])} to {words.number(pair[1])})"
+    return Caution(
+        "series_break",
+        f"{date}: {mark.label}. The change there{moved} is consistent with a recording break and "
+        "is not read as an effect; limits start anew.",
+    )

@@ -1,0 +1,204 @@
+"""Pictures of variation show the result's numbers, say them in words, and never change."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from evidence import plots
+from evidence.errors import DataError
+from evidence.plots import style
+from evidence.results import Result
+from evidence.variation import areas, limits
+
+
+def funnel_result(seed=3, k=32, sd=0.03):
+    draw = np.random.default_rng(seed)
+    n = draw.integers(500, 6000, k)
+    p = draw.normal(0.5, sd, k)
+    p[0] = 0.65
+    table = pd.DataFrame(
+        {
+            "area_code": [f"A{i}" for i in range(k)],
+            "area": [f"Area number {i}" for i in range(k)],
+            "numerator": draw.binomial(n, p),
+            "denominator": n,
+            "status": ["ok"] * (k - 1) + ["suppressed"],
+        }
+    )
+    return limits.funnel(
+        table, direction_better="higher", indicator="Recovery", unit="%", period="2019-20"
+    )
+
+
+def chart_result():
+    values = [10, 12, 9, 11, 10, 12, np.nan, 11, 10, 12, 9, 11, 10, 12, 30, 11]
+    table = pd.DataFrame({"period": [f"2020-{i:02d}" for i in range(1, 13)], "value": values[:12]})
+    more = pd.DataFrame({"period": [f"2021-{i:02d}" for i in range(1, 5)], "value": values[12:]})
+    return limits.xmr(
+        pd.concat([table, more]),
+        direction_better="higher",
+        indicator="Seen",
+        unit="people",
+        breaks=[{"date": "2020-08", "label": "new recording system"}],
+        target=11.5,
+    )
+
+
+@pytest.fixture(scope="module")
+def result():
+    return funnel_result()
+
+
+PICTURES = {
+    "funnel": lambda: plots.funnel(funnel_result(), highlight=["A5", "Area number 7"]),
+    "caterpillar": lambda: plots.caterpillar(funnel_result(), highlight=["A5"]),
+    "xmr": lambda: plots.xmr(chart_result()),
+    "profile": lambda: plots.profile(areas.profile({"recovery": funnel_result()}, "A5")),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_the_same_result_gives_the_same_bytes(name):
+    assert PICTURES[name]().svg() == PICTURES[name]().svg()
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_shows_itself_in_a_notebook_with_its_words(name):
+    picture = PICTURES[name]()
+    bundle = picture._repr_mimebundle_()
+
+    assert list(bundle) == ["image/svg+xml", "text/plain"]
+    assert bundle["text/plain"] == picture.alt
+    assert picture.png().startswith(b"\x89PNG")
+    assert 5 < len(picture.alt.split()) <= 60
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_letter_is_smaller_than_eight_points_and_none_leaves_the_picture(name):
+    picture = PICTURES[name]()
+    figure = picture.figure
+    figure.draw_without_rendering()
+    frame = figure.bbox
+    words = [text for axes in figure.axes for text in axes.texts if text.get_text()]
+    words += [text for legend in figure.legends for text in legend.get_texts()]
+
+    assert words
+    assert min(text.get_fontsize() for text in words) >= 8
+    for text in words:
+        box = text.get_window_extent()
+        assert box.x0 >= frame.x0 - 1, text.get_text()
+        assert box.x1 <= frame.x1 + 1, text.get_text()
+
+
+def points(picture, colour_of=None):
+    offsets = [
+        np.asarray(collection.get_offsets())
+        for collection in picture.figure.axes[0].collections
+        if len(collection.get_offsets()) and collection.get_offsets().shape[1] == 2
+    ]
+    return {tuple(np.round(point, 6)) for group in offsets for point in group}
+
+
+def test_a_funnel_draws_every_area_with_a_figure(result):
+    shown = result.table[result.table["value"].notna()]
+
+    drawn = points(plots.funnel(result))
+
+    assert len(shown) == 31
+    for x, y in shown[["denominator", "value"]].to_numpy():
+        assert (round(x, 6), round(y, 6)) in drawn
+
+
+def test_a_funnel_names_only_what_lies_outside_and_what_was_asked_for(result):
+    outside = result.table[result.table["position"].isin(["above", "below"])]["area"].tolist()
+
+    plain = [text.get_text() for text in plots.funnel(result).figure.axes[0].texts]
+    asked = plots.funnel(result, highlight=["A5"]).figure.axes[0].texts
+
+    assert [text for text in plain if text.startswith("Area")] == outside
+    assert "Area number 5" in [text.get_text() for text in asked]
+
+
+def test_labels_of_a_funnel_do_not_cover_each_other(result):
+    codes = [f"A{i}" for i in range(1, 9)]
+    picture = plots.funnel(result, highlight=codes)
+    boxes = [
+        text.get_window_extent()
+        for text in picture.figure.axes[0].texts
+        if text.get_text().startswith("Area")
+    ]
+
+    assert len(boxes) >= 8
+    for at, box in enumerate(boxes):
+        assert not any(style._overlap(box, other) > 0 for other in boxes[at + 1 :])
+
+
+def test_the_words_of_a_funnel_hold_its_key_numbers(result):
+    alt = plots.funnel(result).alt
+    low, high = result["minimum"].value, result["maximum"].value
+
+    assert alt.startswith("Funnel plot of Recovery, 2019-20, 31 areas")
+    assert f"{low:.1f}%" in alt
+    assert f"{high:.1f}% (Area number 0)" in alt
+    assert "above the widened limits: Area number 0" in alt
+
+
+def test_a_funnel_without_judgement_is_drawn_with_its_reason():
+    table = pd.DataFrame({"area_code": ["A", "B"], "numerator": [1, 2], "denominator": [5, 5]})
+    picture = plots.funnel(limits.funnel(table, direction_better="none", indicator="Few"))
+
+    assert "not judged: only 2 areas of 2 had a figure" in picture.alt
+    assert picture.svg()
+
+
+def test_a_chart_leaves_a_gap_and_marks_its_event():
+    picture = plots.xmr(chart_result())
+    axes = picture.figure.axes[0]
+    line = next(line for line in axes.lines if len(line.get_xdata()) > 2)
+
+    assert "new recording system" in [text.get_text() for text in axes.texts]
+    assert np.isnan(np.asarray(line.get_ydata(), dtype=float)).sum() == 1
+    assert "Marked: new recording system (2020-08)" in picture.alt
+    assert len([line for line in axes.lines if len(line.get_xdata()) > 2]) == 2
+
+
+def test_a_profile_puts_better_to_the_right_whatever_the_direction():
+    draw = np.random.default_rng(1)
+    n = np.full(12, 4000)
+    x = draw.binomial(n, np.linspace(0.4, 0.6, 12))
+    table = pd.DataFrame(
+        {"area_code": [f"A{i}" for i in range(12)], "numerator": x, "denominator": n}
+    )
+    found = {
+        direction: limits.funnel(table, direction_better=direction, indicator=direction)
+        for direction in ("higher", "lower")
+    }
+
+    picture = plots.profile(areas.profile(found, "A11"))
+
+    marks = sorted(point[0] for point in points(picture))
+    assert marks[0] < 0 < marks[-1]
+    assert marks[0] == pytest.approx(-marks[-1])
+
+
+@pytest.mark.parametrize("name", ["funnel", "caterpillar", "xmr", "profile"])
+def test_a_result_of_another_method_is_refused(name):
+    with pytest.raises(DataError, match="this picture draws a result of"):
+        getattr(plots, name)(Result(text="not this one"))
+
+
+def test_an_unknown_area_to_highlight_is_refused(result):
+    with pytest.raises(DataError, match="Atlantis is not"):
+        plots.funnel(result, highlight=["Atlantis"])
+
+
+def test_a_picture_that_does_not_exist_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no picture"):
+        getattr(plots, "_nothing")  # noqa: B009
+
+
+def test_the_callers_own_settings_change_nothing():
+    plain = plots.xmr(chart_result()).svg()
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red"}):
+        assert plots.xmr(chart_result()).svg() == plain
