@@ -62,7 +62,7 @@ def versions() -> dict[str, str]:
 def code_hashes(notebook: Path) -> dict[str, str]:
     """Return the hash of each `evidence` module that a notebook reaches by import.
 
-    Comments and docstrings do not count.
+    Comments and docstrings do not count. A package that imports its modules on demand counts whole.
     """
     waiting = _imported_by_notebook(notebook)
     reached: dict[str, str] = {}
@@ -93,10 +93,13 @@ def _module(name: str) -> tuple[str, frozenset[str]]:
     path = _path(name)
     if path is None:
         return "", frozenset()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    imported = frozenset(_imports(tree))
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    imported = _imports(tree)
+    if "import_module(" in text and name != "evidence":
+        imported |= {f"{name}.{item.stem}" for item in path.parent.glob("[!_]*.py")}
     _drop_docstrings(tree)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(imported)
 
 
 def _path(name: str) -> Path | None:

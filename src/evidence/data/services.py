@@ -1,0 +1,199 @@
+"""Monthly series of Talking Therapies services, one service or several together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from evidence.data.tables import load
+from evidence.errors import DataError
+
+DATASET = "talking_therapies_services"
+ENGLAND = "ENGLAND"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What a monthly series counts; a share if it has a denominator, otherwise a count.
+
+    The denominator is the sum of `whole` less `minus`.
+    """
+
+    label: str
+    unit: str
+    direction_better: str
+    part: str
+    whole: str = ""
+    minus: str = ""
+
+    @property
+    def measures(self) -> list[str]:
+        """The measures of the source that the series needs."""
+        return [name for name in (self.part, self.whole, self.minus) if name]
+
+
+SERIES = {
+    "recovery": Series(
+        "Recovery after Talking Therapies",
+        "%",
+        "higher",
+        "recovery",
+        "finished_course_treatment",
+        "not_at_caseness",
+    ),
+    "reliable_recovery": Series(
+        "Reliable recovery after Talking Therapies",
+        "%",
+        "higher",
+        "reliable_recovery",
+        "finished_course_treatment",
+        "not_at_caseness",
+    ),
+    "referrals_received": Series(
+        "Referrals to Talking Therapies", "referrals a month", "none", "referrals_received"
+    ),
+    "finished_course_treatment": Series(
+        "Finished courses of Talking Therapies",
+        "courses a month",
+        "none",
+        "finished_course_treatment",
+    ),
+}
+
+
+def service_codes(boroughs: Sequence[str] = ()) -> list[str]:
+    """Return the codes of the services that work in these boroughs, or of all London services.
+
+    Only services whose borough could be placed are found by borough.
+    """
+    if not boroughs:
+        return list(load(DATASET, "services")["service_code"])
+    placed = load(DATASET, "service_boroughs")
+    return list(dict.fromkeys(placed.loc[placed.borough_code.isin(boroughs), "service_code"]))
+
+
+def service_months(measure: str, services: Sequence[str]) -> pd.DataFrame:
+    """Return a monthly series of some services together.
+
+    A service counts in a month only with all the measures that the series needs.
+    A count is not given for a month in which a service that reports before and after is missing,
+    or in which the places of an ended code report under no code; a share still is.
+
+    Parameters
+    ----------
+    measure
+        A key of `SERIES`.
+    services
+        Codes of services, or ``ENGLAND`` alone.
+
+    Returns
+    -------
+    DataFrame
+        period, numerator, denominator, value, services (how many counted), missing (their codes,
+        separated by spaces), status (ok or missing), in order of period.
+
+    Raises
+    ------
+    DataError
+        If the measure or a code is unknown.
+    """
+    series = _series(measure)
+    months = load(DATASET, "months")
+    unknown = sorted(set(services) - set(months["service_code"]))
+    if unknown or not services:
+        raise DataError(
+            f"services must be codes of {DATASET}; got {', '.join(unknown) or 'none'}. "
+            "See services.csv of that dataset."
+        )
+    mine = months[months.service_code.isin(services) & months.measure.isin(series.measures)]
+    wide = mine.pivot(index=["period", "service_code"], columns="measure", values="value").dropna()
+    table = _summed(wide, series, sorted(set(months["period"])))
+    table["missing"] = [" ".join(codes) for codes in _absent(wide, table["period"], services)]
+    counted = table["numerator"].notna() & ((table["missing"] == "") | (series.whole != ""))
+    table["status"] = counted.map({True: "ok", False: "missing"}).astype("str")
+    table["value"] = table["value"].where(counted)
+    return table
+
+
+def service_events(services: Sequence[str], series: pd.DataFrame) -> list[dict[str, str]]:
+    """Return the reorganisations of these services that fall inside a series.
+
+    Parameters
+    ----------
+    services
+        Codes of services.
+    series
+        From `service_months`.
+
+    Returns
+    -------
+    list of dict
+        ``date`` (month) and ``label``.
+    """
+    events = load(DATASET, "service_events")
+    codes = set(services)
+    first, last = series["period"].iloc[0], series["period"].iloc[-1]
+    return [
+        {"date": row.date, "label": f"{row.old_codes.replace(';', ', ')} to {row.new_code}"}
+        for row in events.itertuples()
+        if first < row.date <= last and codes & {row.new_code, *row.old_codes.split(";")}
+    ]
+
+
+def _series(measure: str) -> Series:
+    if measure not in SERIES:
+        raise DataError(
+            f"a monthly series must be one of {', '.join(SERIES)}; got {measure!r}. Choose one."
+        )
+    return SERIES[measure]
+
+
+def _summed(wide: pd.DataFrame, series: Series, periods: list[str]) -> pd.DataFrame:
+    total = wide.groupby(level="period").sum().reindex(periods)
+    table = pd.DataFrame({"period": periods, "numerator": total[series.part].to_numpy()})
+    if not series.whole:
+        table["denominator"] = float("nan")
+        table["value"] = table["numerator"]
+    else:
+        table["denominator"] = (total[series.whole] - total[series.minus]).to_numpy()
+        table["value"] = 100 * table["numerator"] / table["denominator"]
+    count = wide.groupby(level="period").size().reindex(periods).fillna(0)
+    table["services"] = count.astype("int64").to_numpy()
+    return table
+
+
+def _absent(wide: pd.DataFrame, periods: pd.Series, services: Sequence[str]) -> list[list[str]]:
+    """Return for each period the codes that should have reported and did not."""
+    present = {(period, code) for period, code in wide.index}
+    spans = wide.reset_index().groupby("service_code")["period"].agg(["min", "max"])
+    until = _bridged(spans, services)
+    return [
+        [
+            code
+            for code, first, last in until
+            if first <= period <= last and (period, code) not in present
+        ]
+        for period in periods
+    ]
+
+
+def _bridged(spans: pd.DataFrame, services: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return code, first and last month; an ended code lasts until its successor reports."""
+    successors = {
+        old: row.new_code
+        for row in load(DATASET, "service_events").itertuples()
+        for old in row.old_codes.split(";")
+    }
+    found = []
+    for code, first, last in spans.itertuples():
+        heir = successors.get(code)
+        if heir in services and heir in spans.index:
+            last = max(last, _month_before(spans.loc[heir, "min"]))
+        found.append((code, first, last))
+    return found
+
+
+def _month_before(period: str) -> str:
+    return str(pd.Period(period, "M") - 1)
