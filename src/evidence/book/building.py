@@ -175,9 +175,9 @@ def code_version() -> str:
 
 def _inputs(root: Path, report: Report, code: str) -> str:
     digest = hashlib.sha256(f"{code}\n{report!r}\n".encode())
-    for name in ("book/references.bib", "data/definitions/areas.yml"):
-        path = root / name
-        digest.update(path.read_bytes() if path.is_file() else b"")
+    files = [root / "book" / "references.bib", root / "data" / "definitions" / "areas.yml"]
+    for path in [*files, *sorted((root / "book" / "decisions").glob("*.md"))]:
+        digest.update(path.name.encode() + (path.read_bytes() if path.is_file() else b""))
     store = Store(root)
     for page in report.pages:
         if page.prose:

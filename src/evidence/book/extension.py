@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinxcontrib.bibtex.plugin import register_plugin
+from sphinxcontrib.bibtex.style.referencing import BracketStyle
+from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
 
 from evidence.book import pieces
 from evidence.book.facts import COMPLETE, FAILED, NEVER
@@ -218,6 +222,14 @@ def _description(app: Sphinx, pagename: str) -> str:
     return str((json.loads(path.read_text(encoding="utf-8"))["box"] or {}).get("finding", ""))
 
 
+@dataclass
+class RoundBrackets(AuthorYearReferenceStyle):
+    """References by author and year, in the round brackets of the Harvard style."""
+
+    bracket_parenthetical: BracketStyle = field(default_factory=lambda: BracketStyle("(", ")"))
+    bracket_textual: BracketStyle = field(default_factory=lambda: BracketStyle("(", ")"))
+
+
 def clean_body(body: str) -> str:
     """Return a page's body without the attributes that fail accessibility checks or the policy."""
     body = re.sub(r' role="(list|doc-biblioentry|doc-backlink|doc-noteref)"', "", body)
@@ -236,6 +248,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("tile-grid", TilesDirective)
     app.add_directive("borough-list", TilesDirective)
     app.add_role("num", NumberRole())
+    group = "sphinxcontrib.bibtex.style.referencing"
+    register_plugin(group, "author_year_round", RoundBrackets)
     app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
     app.connect("doctree-read", add_pieces, priority=400)
     app.connect("html-page-context", add_context, priority=900)

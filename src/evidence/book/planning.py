@@ -1,6 +1,7 @@
 """The plan of the report: book/report.yml read, its families of pages expanded, checked.
 
-The file holds ``title``, ``edition``, ``publisher``, ``comments`` and ``parts``; a part holds
+The file holds ``title``, ``short``, ``edition``, ``publisher``, ``comments``, ``data_page`` and
+``parts``; a part holds
 ``id``, ``title`` and ``pages``; a page holds ``id``, ``title`` and any of ``notebook``,
 ``parameters``, ``needs``, ``prose``, ``tags``, ``subject`` and ``for_each``.
 
@@ -47,8 +48,8 @@ class Report:
 
     Parameters
     ----------
-    title, edition, publisher
-        As printed on every page and in citations.
+    title, short, edition, publisher
+        As printed on every page and in citations; `short` is the title where room is scarce.
     comments, comments_page
         Address for errors and comments, or ``not stated``; page that says how to send one.
     data_page
@@ -58,6 +59,7 @@ class Report:
     """
 
     title: str
+    short: str
     edition: str
     publisher: str
     comments: str
@@ -106,6 +108,7 @@ def plan(root: Path) -> Report:
     fields = read(root / "book" / "report.yml")
     comments = fields.inside("comments")
     title, edition = fields.text("title"), fields.text("edition")
+    short = fields.text("short", title)
     publisher, data_page = fields.text("publisher"), fields.text("data_page")
     parts, drafts = _parts(fields)
     comments_page, address = comments.text("page"), comments.text("address", NOT_STATED)
@@ -123,6 +126,7 @@ def plan(root: Path) -> Report:
         _check_prose(root, draft)
     return Report(
         title=title,
+        short=short,
         edition=edition,
         publisher=publisher,
         comments=address,
@@ -324,6 +328,7 @@ def settings(report: Report) -> dict[str, Any]:
     """Return what every page shows of the report, as plain values."""
     return {
         "title": report.title,
+        "short": report.short,
         "edition": report.edition,
         "publisher": report.publisher,
         "comments": report.comments,

@@ -29,6 +29,7 @@ from evidence.runs.store import read_json
 HERE = Path(__file__).parent
 THEME = HERE / "theme"
 BIBLIOGRAPHY = "references.bib"
+DECISIONS_HERE = "% decisions"
 PAGE_LINK = re.compile(r"\]\(([a-z0-9-]+)\.md(?=[)#])")
 EXTENSIONS = (
     "myst_nb",
@@ -90,7 +91,10 @@ def configuration(report: Report, version: str) -> dict[str, Any]:
         "repository": {"url": ""},
         "launch_buttons": {"thebe": False},
         "bibtex_bibfiles": [BIBLIOGRAPHY],
-        "parse": {"myst_enable_extensions": ["colon_fence", "dollarmath", "deflist"]},
+        "parse": {
+            "myst_enable_extensions": ["colon_fence", "dollarmath", "deflist", "substitution"],
+            "myst_substitutions": settings(report),
+        },
         "sphinx": {
             "config": {
                 "extensions": list(EXTENSIONS),
@@ -102,7 +106,7 @@ def configuration(report: Report, version: str) -> dict[str, Any]:
                 "html_copy_source": False,
                 "html_sidebars": {"**": []},
                 "html_permalinks": False,
-                "bibtex_reference_style": "author_year",
+                "bibtex_reference_style": "author_year_round",
                 "evidence_report": settings(report),
                 "evidence_navigation": navigation(report),
                 "evidence_version": version,
@@ -172,7 +176,7 @@ def _page_texts(root: Path, found: Published, known: Mapping[str, Any]) -> dict[
     texts = {f"_facts/{page.id}.json": _json(known)}
     if page.notebook:
         texts[f"_numbers/{page.id}.json"] = _json(facts.numbers(found))
-    prose = (root / "book" / page.prose).read_text(encoding="utf-8") if page.prose else ""
+    prose = _prose(root, page)
     if found.state == COMPLETE:
         texts[f"{page.id}.ipynb"] = _notebook(found, known, prose)
     elif page.notebook:
@@ -180,6 +184,27 @@ def _page_texts(root: Path, found: Published, known: Mapping[str, Any]) -> dict[
     else:
         texts[f"{page.id}.md"] = prose
     return texts
+
+
+def _prose(root: Path, page: Page) -> str:
+    if not page.prose:
+        return ""
+    text = (root / "book" / page.prose).read_text(encoding="utf-8")
+    if DECISIONS_HERE in text:
+        notes = (path.read_text(encoding="utf-8") for path in decisions(root))
+        text = text.replace(DECISIONS_HERE, "\n\n".join(map(_one_heading, notes)))
+    return text
+
+
+def decisions(root: Path) -> list[Path]:
+    """Return the decision notes in their order."""
+    return sorted((root / "book" / "decisions").glob("[0-9]*.md"))
+
+
+def _one_heading(note: str) -> str:
+    """Return a decision note as a section: its title one level lower, its headings as labels."""
+    lower = re.sub(r"^##+ (.+)$", r"**\1.**", note, flags=re.MULTILINE)
+    return re.sub(r"\A# ", "## ", lower.strip())
 
 
 def _notebook(found: Published, known: Mapping[str, Any], prose: str) -> str:
