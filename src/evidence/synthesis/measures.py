@@ -317,7 +317,7 @@ MEASURES: dict[str, Measure] = {
 """All measures by the names of the field's standard software."""
 
 
-def back_transform(value: Array | float, measure: str, sizes: Array | None = None) -> Array:
+def back_transform(value: Array | float, measure: str, sizes: Array | float | None = None) -> Array:
     """Return effects on the scale that readers use.
 
     Parameters
@@ -327,20 +327,17 @@ def back_transform(value: Array | float, measure: str, sizes: Array | None = Non
     measure
         One of `MEASURES`, or any other name, which is left as it is.
     sizes
-        Sample sizes, needed for ``PFT`` only: its inverse uses their harmonic mean (Miller 1978).
+        Sample size of each effect, needed for ``PFT`` only; for a pooled effect the harmonic mean
+        (Miller 1978). Without it a PFT effect is left as it is.
     """
     x = np.asarray(value, float)
     back = MEASURES[measure].back if measure in MEASURES else ""
     if back == "freeman_tukey":
-        return (
-            _inverse_freeman_tukey(x, float(len(sizes) / np.sum(1 / sizes)))
-            if sizes is not None
-            else x
-        )
+        return x if sizes is None else _inverse_freeman_tukey(x, np.asarray(sizes, float))
     return np.asarray(INVERSES[back](x))
 
 
-def _inverse_freeman_tukey(x: Array, n: float) -> Array:
+def _inverse_freeman_tukey(x: Array, n: Array) -> Array:
     low = np.arcsin(np.sqrt(1 / (n + 1))) / 2
     high = (np.arcsin(np.sqrt(n / (n + 1))) + np.pi / 2) / 2
     twice = 2 * np.clip(x, low, high)

@@ -166,6 +166,8 @@ def pool(
         "tau2_interval": tau2_interval if model == "random" else "none",
         "measure": about.measure,
         "direction_better": direction_better,
+        "intervention": intervention,
+        "comparator": comparator,
         "left_out": left_out,
     }
     refusal = _refusal(usable, about, measure, mix_designs)
@@ -237,7 +239,7 @@ def with_and_without(effects: pd.DataFrame, without: Sequence[bool], **choices: 
 
 def _comparison(estimates: Sequence[Estimate], rows: int) -> str:
     before, after = estimates
-    decimals = decimals_for(before)
+    decimals = decimals_for(before.low, before.high)
     return (
         f"Leaving out {rows} row{'s' if rows != 1 else ''} changes the pooled result from "
         f"{interval_words(before, decimals)} to {interval_words(after, decimals)}."
@@ -325,8 +327,9 @@ def _estimates(
     study: str,
     people: str,
 ) -> tuple[Estimate, ...]:
-    sizes = pd.to_numeric(effects[people]).to_numpy(float) if people in effects else None
-    n = _people(effects, sizes, study)
+    counts = pd.to_numeric(effects[people]).to_numpy(float) if people in effects else None
+    n = _people(effects, counts, study)
+    sizes = None if counts is None else float(len(counts) / np.sum(1 / counts))
     pooled = Estimate(
         key="pooled",
         **reader_scale(fitted.b[0], fitted.low[0], fitted.high[0], about.measure, sizes),
@@ -355,11 +358,11 @@ def _estimates(
     return tuple(found)
 
 
-def _people(effects: pd.DataFrame, sizes: Any, study: str) -> float | None:
+def _people(effects: pd.DataFrame, counts: Any, study: str) -> float | None:
     """Return the number of people where every study gives it and none is counted twice."""
-    if sizes is None or np.isnan(sizes).any() or effects[study].duplicated().any():
+    if counts is None or np.isnan(counts).any() or effects[study].duplicated().any():
         return None
-    return float(sizes.sum())
+    return float(counts.sum())
 
 
 def _on_analysis_scale(pooled: Estimate, fitted: Fit) -> Estimate:
@@ -367,7 +370,7 @@ def _on_analysis_scale(pooled: Estimate, fitted: Fit) -> Estimate:
     return replace(pooled, key="pooled_analysis_scale", scale="analysis", **limits)
 
 
-def _common(fitted: Fit, pooled: Estimate, sizes: Any) -> Estimate:
+def _common(fitted: Fit, pooled: Estimate, sizes: float | None) -> Estimate:
     data = fitted.studies
     common = data.at(0.0)
     root = np.sqrt(data.unit)
@@ -413,7 +416,7 @@ def _ordered(value: float, low: float | None, high: float | None) -> dict[str, A
 
 
 def reader_scale(
-    value: float, low: float, high: float, measure: str, sizes: Any = None
+    value: float, low: float, high: float, measure: str, sizes: float | None = None
 ) -> dict[str, Any]:
     """Return value and limits on the reader's scale, in order also after a decreasing transform."""
     ends = [float(back_transform(item, measure, sizes)) for item in (value, low, high)]
@@ -438,7 +441,7 @@ def _table(
     }
     if about.transformed:
         for name, values in (("effect", yi), ("effect_low", yi - half), ("effect_high", yi + half)):
-            columns[name] = back_transform(values, about.measure)
+            columns[name] = back_transform(values, about.measure, columns["n"])
     table = pd.DataFrame(columns)
     for name in effects.columns:
         if name not in table and name not in ("excluded", study, people):
@@ -564,7 +567,7 @@ def _prediction_cautions(fitted: Fit, predicted: tuple[float, float] | None) -> 
 def _sentence(estimates: Sequence[Estimate], about: About, fitted: Fit) -> str:
     found = {estimate.key: estimate for estimate in estimates}
     pooled = found["pooled"]
-    decimals = decimals_for(pooled)
+    decimals = decimals_for(pooled.low, pooled.high)
     subject = f"{about.outcome}: " if about.outcome else ""
     studies = f"{fitted.k} stud{'ies' if fitted.k != 1 else 'y'}"
     people = f" ({pooled.n:,.0f} people)" if pooled.n else ""
@@ -594,17 +597,18 @@ def _verdict(pooled: Estimate, about: About) -> str:
     return f", in favour of {about.intervention if good else about.comparator}"
 
 
-def decimals_for(estimate: Estimate) -> int:
-    """Return how many decimals the width of the interval justifies, at most 4."""
-    width = (estimate.high or 0) - (estimate.low or 0)
-    if width <= 0:
+def decimals_for(low: float | None, high: float | None) -> int:
+    """Return how many decimals the width of an interval justifies, at most 4."""
+    if low is None or high is None or high <= low:
         return 2
-    return int(np.clip(1 - np.floor(np.log10(width)), 0, 4))
+    return int(np.clip(1 - np.floor(np.log10((high - low) / 2)), 0, 4))
 
 
 def number(value: float | None, decimals: int) -> str:
     """Return a number with a true minus sign."""
-    return f"{value:,.{decimals}f}".replace("-", "−") if value is not None else "not known"
+    if value is None:
+        return "not known"
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", "−")
 
 
 def interval_words(estimate: Estimate, decimals: int) -> str:

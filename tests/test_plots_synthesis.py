@@ -1,0 +1,125 @@
+"""Pictures of syntheses show the numbers of the result, from 2 to 60 studies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.patches import Polygon, Rectangle
+
+from evidence import plots
+from evidence.errors import DataError
+from evidence.results import Result
+from evidence.synthesis.pool import pool
+
+
+def studies(k, seed=1):
+    rng = np.random.default_rng(seed)
+    vi = rng.uniform(0.01, 0.2, k)
+    names = [f"Author {i}, {1990 + i % 30}" for i in range(k)]
+    return pd.DataFrame({"study": names, "yi": rng.normal(0.4, np.sqrt(vi + 0.1)), "vi": vi})
+
+
+def smd(k):
+    return pool(studies(k), direction_better="higher", measure="SMD", outcome="Symptoms")
+
+
+def texts(picture):
+    return [text.get_text() for text in picture.figure.axes[0].texts]
+
+
+def shapes(picture, kind):
+    return [patch for patch in picture.figure.axes[0].patches if isinstance(patch, kind)]
+
+
+@pytest.mark.parametrize("k", [2, 3, 12, 60])
+def test_every_study_has_its_name_effect_and_weight(k):
+    result = smd(k)
+
+    drawn = texts(plots.forest(result))
+
+    assert all(name.split(",")[0] in " ".join(drawn) for name in result.table["label"])
+    weights = [f"{weight:.1f}" for weight in result.table["weight"]]
+    assert all(weight in drawn for weight in weights)
+
+
+def test_the_diamond_is_the_pooled_interval_and_the_bar_the_prediction_interval():
+    result = smd(12)
+    picture = plots.forest(result)
+
+    diamond = shapes(picture, Polygon)[0].get_xy()[:, 0]
+    bar = shapes(picture, Rectangle)[0]
+
+    assert diamond.min() == pytest.approx(result["pooled"].low)
+    assert diamond.max() == pytest.approx(result["pooled"].high)
+    assert bar.get_x() == pytest.approx(result["prediction"].low)
+    assert bar.get_x() + bar.get_width() == pytest.approx(result["prediction"].high)
+
+
+def test_intervals_of_studies_are_drawn_where_the_table_has_them():
+    result = smd(5)
+    lines = [
+        line for line in plots.forest(result).figure.axes[0].lines if line.get_gid() == "interval"
+    ]
+
+    assert [line.get_xdata()[0] for line in lines] == pytest.approx(result.table["low"].tolist())
+    assert [line.get_xdata()[1] for line in lines] == pytest.approx(result.table["high"].tolist())
+
+
+def test_an_interval_beyond_the_axis_ends_in_an_arrow():
+    effects = studies(30)
+    effects.loc[29, ["yi", "vi"]] = [9.0, 0.3]
+    result = pool(effects, direction_better="higher", measure="SMD")
+    axes = plots.forest(result).figure.axes[0]
+
+    assert ">" in [line.get_marker() for line in axes.lines]
+    assert axes.get_xlim()[1] < 9
+
+
+def test_ratios_are_drawn_on_a_logarithmic_axis_in_the_numbers_of_readers():
+    effects = studies(8).assign(yi=lambda table: table["yi"] - 1)
+    result = pool(effects, direction_better="lower", measure="RR")
+    picture = plots.forest(result)
+    axes = picture.figure.axes[0]
+
+    assert axes.get_xscale() == "log"
+    assert shapes(picture, Polygon)[0].get_xy()[:, 0].min() == pytest.approx(result["pooled"].low)
+    assert "Risk ratio (95 %)" in texts(picture)
+
+
+def test_the_side_that_is_good_is_named_under_the_axis():
+    more = plots.forest(pool(studies(5), direction_better="higher", measure="SMD"))
+    less = plots.forest(pool(studies(5), direction_better="lower", measure="SMD"))
+
+    assert "  favours the intervention →" in texts(more)
+    assert "← favours the intervention  " in texts(less)
+
+
+def test_studies_can_be_put_in_the_order_of_their_effects():
+    result = smd(10)
+    axes = plots.forest(result, order="effect").figure.axes[0]
+    lines = [line for line in axes.lines if line.get_gid() == "interval"]
+
+    middles = [np.mean(line.get_xdata()) for line in lines]
+    assert middles == sorted(middles)
+
+
+def test_the_words_for_the_picture_hold_the_numbers_of_the_result():
+    result = smd(12)
+
+    alt = plots.forest(result).alt
+
+    assert alt.startswith("Forest plot of 12 studies: effects from ")
+    assert f"I² {result['I2'].value:.0f} %" in alt
+    assert len(alt.split()) <= 60
+
+
+def test_two_studies_have_no_bar_for_a_prediction_interval():
+    assert shapes(plots.forest(smd(2)), Rectangle) == []
+
+
+def test_what_was_not_pooled_cannot_be_drawn():
+    with pytest.raises(DataError, match="needs a pooled result; got one that says: Not pooled"):
+        plots.forest(Result.could_not("Not pooled", "designs differ: rct, its"))
+    with pytest.raises(DataError, match="order must be table, effect, weight or a column"):
+        plots.forest(smd(3), order="size")
