@@ -387,7 +387,7 @@ def areas(kind: str | None = None) -> list[Area]:
     if kind is not None and kind not in AREA_KINDS:
         raise CatalogueError(
             f"a kind of area must be one of {', '.join(AREA_KINDS)}; got {kind!r}. "
-            f"{nearest(kind, AREA_KINDS)}"
+            f"{nearest(kind, AREA_KINDS, 'Choose one of them.')}"
         )
     fields = read(root() / "data" / "definitions" / "areas.yml")
     found = list(_areas(fields))

@@ -84,15 +84,16 @@ def _what_is_wrong(path: Path, error: yaml.YAMLError) -> str:
     return f"{shown(path)}{line}: the file must be valid YAML; {problem}. Correct that line."
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``Did you mean 'x'?`` for the closest known name, else the known names."""
+def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return ``Did you mean 'x'?`` for the closest known name, else `otherwise` or the names."""
     from difflib import get_close_matches
 
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]!r}?"
-    return f"Known: {', '.join(names[:40]) or 'none'}."
+    more = f" and {len(names) - 40} more" if len(names) > 40 else ""
+    return otherwise or f"Known: {', '.join(names[:40]) or 'none'}{more}."
 
 
 class Fields:
@@ -134,7 +135,8 @@ class Fields:
             raise self.refuse(key, "must be text", "Write the text, in quotes if it is a number.")
         known = list(allowed)
         if known and value not in known:
-            raise self.refuse(key, f"must be one of {', '.join(known)}", nearest(value, known))
+            do = nearest(value, known, "Choose one of them.")
+            raise self.refuse(key, f"must be one of {', '.join(known)}", do)
         return value.strip()
 
     def texts(self, key: str, default: tuple[str, ...] = _REQUIRED) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ def _typed(cells: pd.Series, column: Column) -> pd.Series:
     numbers = pd.to_numeric(filled)
     if column.type == "number":
         return numbers.astype("float64")
-    return numbers.astype("Int64" if column.empty else "int64")
+    return numbers.astype("Int64" if column.empty or column.status_in else "int64")
 
 
 def _header_problems(sheet: Sheet) -> Iterator[Problem]:
@@ -140,14 +140,15 @@ def _header_problems(sheet: Sheet) -> Iterator[Problem]:
 def _column_problems(sheet: Sheet, column: Column, others: Any) -> list[Problem]:
     cells = sheet.cells[column.name]
     empty = cells == ""
+    unexplained = empty & (sheet.cells[column.status_in] == "ok") if column.status_in else empty
     found = []
-    if not column.empty and empty.any():
+    if not column.empty and unexplained.any():
         found.append(
             sheet.problem(
                 "a cell must not be empty",
-                f"{int(empty.sum())} are",
+                f"{int(unexplained.sum())} of the table's are",
                 "Fill it, or state empty: true if a missing value has a reason.",
-                where=empty,
+                where=unexplained,
                 column=column.name,
             )
         )
@@ -196,7 +197,8 @@ def _value_problems(
     if column.allowed:
         found += _foreign(sheet, column, set(column.allowed), "one of the allowed values", empty)
     if "areas" in column.of:
-        found += _foreign(sheet, column, _area_codes(column.of), "a known area", empty)
+        kinds = f"the code of a {' or '.join(column.of['areas'])} of data/definitions/areas.yml"
+        found += _foreign(sheet, column, _area_codes(column.of), kinds, empty)
     if "table" in column.of:
         codes = set(others(column.of["table"])[column.of["column"]])
         what = f"a {column.of['column']} of {column.of['table']}.csv"

@@ -1,0 +1,358 @@
+"""Broken tables and definitions: each is refused with file, row, column and what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tracemalloc
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from evidence import data
+from evidence.errors import CatalogueError, DataError, EvidenceError
+
+SOUND = Path(__file__).parent / "broken_tables" / "sound"
+COUNTS = "data/raw/clinics/counts.csv"
+CODED = "data/raw/clinics/coded.csv"
+DATASET = "data/raw/clinics/dataset.yml"
+INDICATOR = "data/definitions/indicators/helped.yml"
+AREAS = "data/definitions/areas.yml"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One way to break a file of the sound workbook, and what the refusal must say.
+
+    `says` are parts of the message in any order; the file is always one of them.
+    """
+
+    name: str
+    file: str
+    old: bytes
+    new: bytes
+    says: tuple[str, ...]
+    error: type[EvidenceError] = DataError
+    rehash: bool = True
+
+
+def table(name, old, new, *says, file=COUNTS, **more):
+    return Broken(
+        name, file, old.encode(), new if type(new) is bytes else new.encode(), says, **more
+    )
+
+
+def stated(name, old, new, *says, file=DATASET, **more):
+    return Broken(name, file, old.encode(), new.encode(), says, error=CatalogueError, **more)
+
+
+ALL = "EVERYTHING"
+HEADER = "area_code,period,seen,treated,share,open,group_code,status\n"
+
+CASES = [
+    table("ragged header", ",treated,", ",", "rows 2, 3, 4, 5", "7 cells", "has 8"),
+    table(
+        "missing column",
+        ALL,
+        HEADER.replace("treated,", "") + "07L,2018-19,200,50.0,true,a,ok\n",
+        "'treated'",
+        "must have this column",
+        "Add",
+    ),
+    table("misspelt column", "treated", "treatd", "'treated'", "Did you mean 'treatd'?"),
+    table("extra column", "group_code,status", "group_code,status,note", "row"),
+    table(
+        "extra column throughout",
+        ALL,
+        HEADER.replace("status", "status,note") + "07L,2018-19,200,100,50.0,true,a,ok,x\n",
+        "'note'",
+        "must be stated in dataset.yml",
+    ),
+    table("column twice", "treated", "seen", "row 1", "'seen'", "more than once", "rename"),
+    table(
+        "duplicate key",
+        "07L,2019-20",
+        "07L,2018-19",
+        "row 3",
+        "07L, 2018-19 stands already in row 2",
+        "Remove",
+    ),
+    table("negative count", "200,100", "200,-100", "row 2", "'treated'", "at least 0", "-100"),
+    table("percentage over 100", "30.0", "130.0", "row 4", "'share'", "at most 100"),
+    table(
+        "numerator over denominator",
+        "300,90",
+        "300,900",
+        "row 4",
+        "'treated'",
+        "must not exceed seen",
+        "900 and 300",
+    ),
+    table(
+        "unknown area", "07M,2019-20", "07Q,2019-20", "row 5", "'area_code'", "'07Q'", "areas.yml"
+    ),
+    table("area of another kind", "07M,2019-20", "ENGLAND,2019-20", "row 5", "code of a ccg"),
+    table("unknown group", "true,a", "true,z", "row 2", "'group_code'", "groups.csv"),
+    table("unknown period", "07M,2019-20", "07M,2019-2020", "row 5", "Did you mean '2019-20'?"),
+    table("unknown status code", ",suppressed", ",hidden", "row 5", "'status'", "'hidden'"),
+    table("value without ok", "30.0,false,a,ok", "30.0,false,a,null", "row 4", "'share'", "null"),
+    table("ok without value", "50.0,true,b", ",true,b", "row 3", "'share'", "status is ok"),
+    table("text in a number column", "210,105", "many,105", "row 3", "'seen'", "whole number"),
+    table("fraction in a whole column", "210,105", "210.5,105", "row 3", "'seen'", "'210.5'"),
+    table("suppression code without status", "210,105", "210,*", "row 3", "status_in", "never 0"),
+    table("small number code", "210,105", "210,<5", "row 3", "'treated'", "status_in", "never 0"),
+    table("NaN", "30.0", "NaN", "row 4", "'share'", "finite number", "'NaN'", "Leave the cell"),
+    table("infinity", "30.0", "inf", "row 4", "'share'", "finite number", "'inf'"),
+    table("thousands separator", "210,105", '"1,210",105', "row 3", "'seen'", "thousands"),
+    table("decimal comma", "30.0", '"30,0"', "row 4", "'share'", "decimals with a point"),
+    table("space around a number", "210,105", " 210,105", "row 3", "'seen'", "' 210'"),
+    table("wrong truth value", "false,a", "no,a", "row 4", "'open'", "true or false", "'no'"),
+    table("empty cell", "210,105", ",105", "row 3", "'seen'", "must not be empty"),
+    table("semicolons", ALL, "area_code;period;seen\n07L;2018-19;3,5\n", "row 1", "semicolon"),
+    table("tabs", ALL, "area_code\tperiod\tseen\n07L\t2018-19\t3\n", "row 1", "tab"),
+    table("unquoted decimal comma", "30.0", "30,0", "row 4", "8 cells", "has 9", "quotes"),
+    table("blank row", "07M,2018-19", "\n07M,2018-19", "row 4", "8 cells", "blank rows"),
+    table("open quotes", "300,90", '"300,90', "row 4", "valid CSV", "quotes"),
+    table("empty file", ALL, "", "the file is empty", "Restore"),
+    table("only blanks", ALL, " \n\n", "the file is empty"),
+    table("header only", ALL, HEADER, "only a header", "Restore the rows"),
+    table("byte order mark", ALL, b"\xef\xbb\xbf" + HEADER.encode(), "row 1", "byte order mark"),
+    table("UTF-16", ALL, HEADER.encode("utf-16"), "row 1", "byte order mark", "UTF-8"),
+    table("Windows encoding", "105", "105\xe9".encode("cp1252"), "row 3", "UTF-8", "Windows-1252"),
+    table("NUL byte", "300", "3\0000", "row 4", "NUL byte", "damaged"),
+    table("line too long", "300", "3" * 200_000, "row 4", "100,000 characters", "line ends"),
+    table("row lost", "07M,2019-20,310,95,,false,b,suppressed\n", "", "4 rows", "it has 3"),
+    table("changed figure", "300,90", "300,91", "sha256", "if the change is meant", rehash=False),
+    table("line ends changed", "\n", "\r\n", "sha256", rehash=False),
+    table(
+        "part over whole",
+        "helped,65",
+        "helped,66",
+        "row 13",
+        "'value'",
+        "helped must not exceed waiting",
+        "66 and 60 for 07M, 2019-20",
+        file=CODED,
+    ),
+    table("unknown code", "helped,*", "helped,?", "row 3", "'value'", "'?'", file=CODED),
+    table("unexplained blank", "helped,*", "helped,", "row 3", "must not be empty", file=CODED),
+    stated("licence missing", "licence: OGL-UK-3.0\n", "", "licence", "it is missing", "Add it"),
+    stated("licence unknown", "OGL-UK-3.0", "OGL-UK-3", "line 6", "Did you mean 'OGL-UK-3.0'?"),
+    stated("licence empty", "OGL-UK-3.0", "", "licence", "must be text"),
+    stated("disclosure unknown", "published\npub", "public\npub", "line 8", "restricted"),
+    stated("unknown key", "left_out", "leftout", "left_out", "it is missing"),
+    stated("key too many", "limits:", "limit: x\nlimits:", "line 17", "'limits'?"),
+    stated("unknown status", '"*": suppressed', '"*": hidden', "line 14", "'hidden'"),
+    stated("rounding in words", "{england: 1, other: 5}", "five", "line 13", "rounding"),
+    stated("rounding of nothing", "other: 5", "other: 0", "line 13", "whole units"),
+    stated("unknown column type", "type: flag", "type: boolean", "columns[6].type", "flag"),
+    stated("column twice", "name: treated", "name: seen", "columns", "twice"),
+    stated("key is no column", "[area_code, period]", "[area, period]", "key", "'area'"),
+    stated("file elsewhere", "counts.csv\n", "../counts.csv\n", "plain file name"),
+    stated("hash is no hash", '"SHA256 OF counts.csv"', '"abc"', "64 hexadecimal digits"),
+    stated("rows as text", "rows: 4", "rows: four", "tables[1].rows", "whole number", "'four'"),
+    stated("bound as text", "min: 0, max", "min: zero, max", "must be a number"),
+    stated("bound not finite", "min: 0, max", "min: .inf, max", "finite number"),
+    stated("yes for true", "empty: true", 'empty: "yes"', "columns[5].empty", "true or false"),
+    stated("unknown rule", "value_only_if_ok", "value_if_ok", "rules", "rule 2"),
+    stated("unknown caution", "cautions: []", "cautions: [{kind: bad, text: x}]", "series_break"),
+    stated("no period", '["2018-19", "2019-20"]\nr', "[]\nr", "periods", "at least one"),
+    stated("limits as text", "limits:\n  - Made", "limits: Made", "limits", "a list of texts"),
+    stated("cautions as text", "cautions: []", "cautions: [old]", "list of mappings"),
+    stated("YAML syntax", "grain: area", "grain: [area", "line 1", "valid YAML"),
+    stated("YAML tab", "publisher: Town", "publisher:\tTown\n\tx: y", "line 4", "valid YAML"),
+    stated(
+        "YAML key twice",
+        "publisher: Town",
+        "publisher: Town\npublisher: City",
+        "line 4",
+        "'publisher' stands already in line 3",
+        "Remove one",
+    ),
+    stated("YAML list", "id: clinics", "- id: clinics", "line 2", "valid YAML"),
+    stated("another id", "id: clinics", "id: clinic", "line 1", "'clinics'"),
+    stated("no direction", "direction_better: higher\n", "", "direction_better", file=INDICATOR),
+    stated("bad direction", ": higher", ": up", "line 22", "higher, lower, none", file=INDICATOR),
+    stated("unknown dataset", "dataset: clinics", "dataset: clinic", "line 10", file=INDICATOR),
+    stated("unknown table", "table: coded", "table: codes", "Did you mean 'coded'", file=INDICATOR),
+    stated(
+        "unknown measure",
+        "[waiting]",
+        "[waitin]",
+        "denominator.measures",
+        "Did you mean 'waiting'?",
+        file=INDICATOR,
+    ),
+    stated(
+        "unknown value column", "value: value", "value: valeu", "numerator.value", file=INDICATOR
+    ),
+    stated("unknown tag", "[S1,", "[S7,", "line 24", "'S7' is none", file=INDICATOR),
+    stated("no tags", "[S1, waiting]", "[]", "line 24", "at least one", file=INDICATOR),
+    stated("zero multiplier", "100", "0", "multiplier", "above 0", file=INDICATOR),
+    stated("long short name", "short: Helped", "short: " + "x" * 29, "28", file=INDICATOR),
+    stated("period unknown", '_period: "2019-20"', '_period: "2020-21"', "line 31", file=INDICATOR),
+    stated("area twice", "07M", "07L", "areas[2].code", "Barking and Dagenham", file=AREAS),
+    stated("unknown kind", "kind: country", "kind: nation", "line 4", "country", file=AREAS),
+    stated("areas as text", "areas:\n", "areas: none\n#", "valid YAML", file=AREAS),
+]
+
+
+def break_file(root: Path, case: Broken) -> None:
+    path = root / case.file
+    content = path.read_bytes()
+    assert case.old == ALL.encode() or case.old in content, "the case changes nothing"
+    many = content.count(case.old) if case.old == b"\n" else 1
+    path.write_bytes(
+        case.new if case.old == ALL.encode() else content.replace(case.old, case.new, many)
+    )
+    if not case.rehash:
+        shutil.copy(SOUND / case.file, path.with_suffix(".sound"))
+
+
+def state_hashes(root: Path) -> None:
+    """Put the hashes of the tables into dataset.yml; of the sound copy where there is one."""
+    folder = root / "data" / "raw" / "clinics"
+    text = (folder / "dataset.yml").read_text(encoding="utf-8")
+    for path in sorted(folder.glob("*.csv")):
+        kept = path.with_suffix(".sound")
+        digest = hashlib.sha256((kept if kept.exists() else path).read_bytes()).hexdigest()
+        text = text.replace(f"SHA256 OF {path.name}", digest)
+        kept.unlink(missing_ok=True)
+    (folder / "dataset.yml").write_text(text, encoding="utf-8")
+
+
+def everything(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def workbook(tmp_path, monkeypatch):
+    shutil.copytree(SOUND, tmp_path, dirs_exist_ok=True)
+    monkeypatch.setenv("EVIDENCE_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def use_all() -> None:
+    for name in ("counts", "groups", "coded"):
+        data.load("clinics", name)
+    data.definition("helped")
+
+
+def test_the_unbroken_workbook_is_accepted(workbook):
+    state_hashes(workbook)
+    use_all()
+    assert data.check() == []
+
+
+def test_there_are_more_than_25_cases_with_names_of_their_own():
+    names = [case.name + case.file for case in CASES]
+    assert len(set(names)) == len(names) > 25
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_broken_file_is_refused_by_file_row_column_and_remedy(workbook, case):
+    break_file(workbook, case)
+    state_hashes(workbook)
+    before = everything(workbook)
+    with pytest.raises(case.error) as caught:
+        use_all()
+    message = str(caught.value)
+    assert case.file in message
+    for words in case.says:
+        assert words in message
+    assert message.count("\n") < 3
+    assert len(message) < 700
+    assert everything(workbook) == before
+    assert any(case.says[0] in problem for problem in data.check())
+
+
+def test_a_file_of_1_gb_is_refused_before_it_is_read(workbook):
+    state_hashes(workbook)
+    with (workbook / COUNTS).open("r+b") as stream:
+        stream.truncate(1_000_000_000)
+    tracemalloc.start()
+    with pytest.raises(DataError, match="at most 50 MB; it has 1,000 MB and was not read"):
+        data.load("clinics", "counts")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_a_definition_of_2_mb_is_refused(workbook):
+    with (workbook / DATASET).open("ab") as stream:
+        stream.write(b"#" * 2_000_000)
+    with pytest.raises(CatalogueError, match="at most 1 MB"):
+        data.dataset("clinics")
+
+
+def test_a_missing_table_is_refused_by_name(workbook):
+    state_hashes(workbook)
+    (workbook / COUNTS).unlink()
+    with pytest.raises(DataError, match=r"counts\.csv must be a file; there is none"):
+        data.load("clinics", "counts")
+
+
+def test_a_definition_in_another_encoding_is_refused_with_its_line(workbook):
+    path = workbook / DATASET
+    path.write_bytes(path.read_bytes().replace(b"Town", b"T\xf6wn"))
+    with pytest.raises(CatalogueError, match="line 3: a definition must be UTF-8"):
+        data.dataset("clinics")
+
+
+def test_an_empty_definition_is_refused(workbook):
+    (workbook / DATASET).write_bytes(b"")
+    with pytest.raises(
+        CatalogueError, match="must hold 'key: value' lines; this file holds nothing"
+    ):
+        data.dataset("clinics")
+
+
+def test_check_finds_every_problem_of_every_file(workbook):
+    for case in CASES:
+        if case.name in ("negative count", "wrong truth value", "unknown code"):
+            break_file(workbook, case)
+    (workbook / "data/raw/clinics/stray.csv").write_text("a\n1\n")
+    state_hashes(workbook)
+    found = "\n".join(data.check())
+    for words in ("at least 0", "'no'", "'?'", "stray.csv"):
+        assert words in found
+
+
+def test_the_first_problem_is_raised_and_the_others_are_counted(workbook):
+    for case in CASES:
+        if case.name in ("negative count", "wrong truth value"):
+            break_file(workbook, case)
+    state_hashes(workbook)
+    with pytest.raises(DataError, match=r"at least 0.*\(1 more problem in this table\.\)"):
+        data.load("clinics", "counts")
+
+
+def test_many_rows_with_one_problem_are_one_problem(workbook):
+    path = workbook / COUNTS
+    rows = "".join(f"X{n},2018-19,1,1,1,true,a,ok\n" for n in range(9))
+    path.write_text(HEADER + rows)
+    state_hashes(workbook)
+    with pytest.raises(DataError, match="rows 2, 3, 4, 5 and 5 more, column 'area_code'"):
+        data.load("clinics", "counts")
+
+
+def test_rows_are_counted_as_in_the_file_even_after_a_cell_with_a_line_break(workbook):
+    path = workbook / "data/raw/clinics/groups.csv"
+    path.write_text('group_code,label\na,"two\nlines"\nb,\nb,again\n')
+    state_hashes(workbook)
+    with pytest.raises(DataError, match=r"row 5: .* b stands already in row 4"):
+        data.load("clinics", "groups")
+
+
+def test_suppression_codes_become_a_status_and_never_a_number(workbook):
+    state_hashes(workbook)
+    coded = data.load("clinics", "coded")
+    assert coded["value"].isna().tolist() == [
+        *(False, True, True, True, False, False),
+        *(True, True, False, False, False, False),
+    ]
+    assert coded["status"].tolist()[:8] == [
+        *("ok", "suppressed", "suppressed", "null", "ok", "ok", "suppressed", "missing")
+    ]
+    assert str(coded["value"].dtype) == "Int64"
