@@ -37,6 +37,9 @@ class Scaled:
         From the scale back to the natural one (a fraction, rate or ratio), never out of range.
     slope
         Change of the natural figure per unit of the scale, at the target.
+    limit_s
+        Standard error that the target itself implies, for limits around it; `s` on the scales
+        where the two are one.
     """
 
     y: Array
@@ -44,6 +47,7 @@ class Scaled:
     target: float
     back: Callable[[Array], Array]
     slope: float
+    limit_s: Array
 
     @property
     def z(self) -> Array:
@@ -65,20 +69,16 @@ def scaled(numerator: Array, denominator: Array, target: float, scale: str) -> S
         The comparator on the natural scale.
     scale
         ``arcsine`` for proportions; ``sqrt`` or ``log`` for observed over expected and rates
-        (``log`` is undefined for zero events); ``log_counts`` for the ratio of two counts.
+        (``log`` puts zero events at minus infinity); ``log_counts`` for the ratio of two counts, half
+        an event added to each (Spiegelhalter, Stat Med 2005, section 2.3).
 
     Raises
     ------
     DataError
-        If the scale is unknown, the target is out of its range, or zeros meet a logarithm.
+        If the scale is unknown or the target is out of its range.
     """
     require_choice(scale, SCALES, "scale")
     _check_target(target, scale)
-    if scale.startswith("log") and (numerator == 0).any():
-        raise DataError(
-            f"the scale {scale!r} needs events in every area; {int((numerator == 0).sum())} have "
-            "none. Use the scale 'sqrt'."
-        )
     return _SCALES[scale](np.asarray(numerator, float), np.asarray(denominator, float), target)
 
 
@@ -92,44 +92,53 @@ def _check_target(target: float, scale: str) -> None:
 
 
 def _arcsine(x: Array, n: Array, target: float) -> Scaled:
+    error = 1 / (2 * np.sqrt(n))
     return Scaled(
         y=np.arcsin(np.sqrt(x / n)),
-        s=1 / (2 * np.sqrt(n)),
+        s=error,
         target=float(np.arcsin(np.sqrt(target))),
         back=lambda y: np.sin(np.clip(y, 0, np.pi / 2)) ** 2,
         slope=2 * np.sqrt(target * (1 - target)),
+        limit_s=error,
     )
 
 
 def _sqrt(x: Array, n: Array, target: float) -> Scaled:
     expected = n * target
+    error = 1 / (2 * np.sqrt(expected))
     return Scaled(
         y=np.sqrt(x / expected),
-        s=1 / (2 * np.sqrt(expected)),
+        s=error,
         target=1.0,
         back=lambda y: target * np.maximum(y, 0) ** 2,
         slope=2 * target,
+        limit_s=error,
     )
 
 
 def _log(x: Array, n: Array, target: float) -> Scaled:
     expected = n * target
+    error = 1 / np.sqrt(expected)
+    with np.errstate(divide="ignore"):
+        y = np.log(x / expected)
     return Scaled(
-        y=np.log(x / expected),
-        s=1 / np.sqrt(expected),
+        y=y,
+        s=error,
         target=0.0,
         back=lambda y: target * np.exp(y),
         slope=target,
+        limit_s=error,
     )
 
 
 def _log_counts(x: Array, n: Array, target: float) -> Scaled:
     return Scaled(
-        y=np.log(x / n),
-        s=np.sqrt((1 + 1 / target) / n),
+        y=np.log((x + 0.5) / (n + 0.5)),
+        s=np.sqrt(x / (x + 0.5) ** 2 + n / (n + 0.5) ** 2),
         target=float(np.log(target)),
         back=np.exp,
         slope=target,
+        limit_s=np.sqrt((1 + 1 / target) / n),
     )
 
 
@@ -173,11 +182,22 @@ def dispersion(figures: Scaled, *, trim: float = TRIM, method: str = "winsorise"
     Dispersion
         With ``tau2`` 0 where φ is no larger than chance makes it.
 
+    Raises
+    ------
+    DataError
+        If the method is unknown, or an area without events stands at minus infinity.
+
     References
     ----------
     Spiegelhalter 2005 (see the module); τ² as by DerSimonian and Laird, with the treated z.
     """
     require_choice(method, ("winsorise", "truncate", "none"), "method")
+    infinite = int(np.isinf(figures.z).sum())
+    if infinite and method != "truncate":
+        raise DataError(
+            f"a dispersion ratio needs events in every area; {infinite} have none, which a "
+            "logarithm cannot hold. Use the scale 'sqrt', or method 'truncate'."
+        )
     low, high = np.quantile(figures.z, [trim, 1 - trim])
     outside = (figures.z < low) | (figures.z > high)
     if method == "winsorise":

@@ -1,0 +1,365 @@
+"""Compare the workbook's variation methods with one reference file.
+
+`compare(case, reasons)` computes every figure of the file's output that the workbook has, at the
+same place in the same shape, and sets them side by side.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evidence.variation import limits, overdispersion, rates
+
+Path = tuple[str | int, ...]
+
+FEATURES = (
+    "proportion_wilson_exact",
+    "rate_byar_exact",
+    "mean_t_ci",
+    "dsr_dobson",
+    "dsr_nonindependent",
+    "isr_smr",
+    "funnel_phe_proportion",
+    "funnel_phe_rate",
+    "funnel_phe_ratio",
+    "funnel_overdispersion",
+    "quantile",
+    "compare_benchmark",
+    "trend_test",
+    "sii_rii",
+    "life_expectancy",
+    "spc_xmr",
+    "run_chart",
+    "mixed_binomial",
+    "mixed_poisson",
+    "mixed_gaussian",
+    "small_area_variation",
+    "inequality_indices",
+    "spatial_autocorrelation",
+    "its_segmented",
+    "did",
+    "synthetic_control",
+    "epi_2x2",
+    "disclosure_control",
+)
+"""All features of the schema, whether compared or not."""
+
+FLOOR = 1e-12
+"""Absolute difference that is rounding of zero."""
+
+
+@dataclass
+class Comparison:
+    """What agreed, what did not, and what was not compared and why, for one file."""
+
+    name: str
+    feature: str
+    agree: list[Path] = field(default_factory=list)
+    disagree: list[str] = field(default_factory=list)
+    listed: dict[Path, str] = field(default_factory=dict)
+    unexplained: list[Path] = field(default_factory=list)
+
+    def line(self) -> str:
+        """Return the line of the printed table."""
+        compared = len(self.agree) + len(self.disagree)
+        line = (
+            f"{self.feature:<24} {self.name:<32} compared {compared:>5}  "
+            f"agreed {len(self.agree):>5}  not compared {len(self.listed):>5}"
+        )
+        if self.unexplained:
+            line += f"  unexplained {len(self.unexplained)}"
+        reasons = sorted(set(self.listed.values()))
+        return line + "".join(f"\n{'':<26}not compared, because {reason}" for reason in reasons)
+
+
+LISTED = re.compile(
+    r"^- `(?P<feature>\w+)` `(?P<figure>[^`]+)`: not compared, because (?P<why>.+)$"
+)
+
+
+def listed_reasons(readme: str) -> dict[tuple[str, str], str]:
+    """Return the reasons of the README by feature and figure; `*` stands for any part."""
+    found = (LISTED.match(line.strip()) for line in readme.splitlines())
+    return {(match["feature"], match["figure"]): match["why"] for match in found if match}
+
+
+def compare(case: dict[str, Any], reasons: dict[tuple[str, str], str]) -> Comparison:
+    """Compute and compare every figure of one file."""
+    feature = case["feature"]
+    if feature not in FEATURES:
+        raise ValueError(f"a reference file must be of a known feature; got {feature!r}.")
+    result = Comparison(case["name"], feature)
+    ours = dict(_figures(COMPUTE[feature](case))) if feature in COMPUTE else {}
+    for path, expected in _figures(case["output"]):
+        if path not in ours:
+            _file_away(result, path, feature, reasons)
+        elif _agrees(ours[path], expected, tolerance(case, path)):
+            result.agree.append(path)
+        else:
+            result.disagree.append(f"{result.name} {path}: {ours[path]!r}, reference {expected!r}")
+    return result
+
+
+def _figures(output: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    if isinstance(output, dict):
+        for key, value in output.items():
+            yield from _figures(value, (*path, key))
+    elif isinstance(output, (list, tuple, np.ndarray, pd.Series)):
+        for at, value in enumerate(output):
+            yield from _figures(value, (*path, at))
+    else:
+        yield path, output
+
+
+def _file_away(
+    result: Comparison, path: Path, feature: str, reasons: dict[tuple[str, str], str]
+) -> None:
+    name = ".".join(str(part) for part in path if isinstance(part, str))
+    for (listed, figure), why in reasons.items():
+        if listed == feature and fnmatch(name, figure):
+            result.listed[path] = why
+            return
+    result.unexplained.append(path)
+
+
+def _agrees(ours: Any, expected: Any, allowed: tuple[float, float]) -> bool:
+    if expected is None or _absent(ours):
+        return expected is None and _absent(ours)
+    if isinstance(expected, bool) or isinstance(ours, (bool, np.bool_)):
+        return bool(ours) == expected
+    if isinstance(expected, str) and expected in ("Inf", "-Inf", "NaN"):
+        return repr(float(ours)) == repr(float(expected))
+    if isinstance(expected, str):
+        return str(ours) == expected
+    relative, absolute = allowed
+    return math.isclose(ours, expected, rel_tol=relative, abs_tol=absolute)
+
+
+def _absent(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def tolerance(case: dict[str, Any], path: Path) -> tuple[float, float]:
+    """Return the relative and absolute tolerance of a figure: the file's, or its exception's."""
+    for feature, pattern, relative in LOOSER:
+        if feature == case["feature"] and fnmatch(str(path[0]), pattern):
+            return relative, FLOOR
+    return float(case["rel_tol"]), FLOOR
+
+
+LOOSER: tuple[tuple[str, str, float], ...] = ()
+"""Figures with a tolerance of their own; the reasons stand in README.md."""
+
+
+# --------------------------------------------------------------------------- figures from counts
+
+LEVELS = {"95": 0.95, "99_8": 0.998, "95_0cl": 0.95, "99_8cl": 0.998}
+
+
+def _table(case: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(case["input"])
+
+
+def _proportions(case: dict[str, Any]) -> dict[str, Any]:
+    table = _table(case)
+
+    def found(level: float, method: str = "wilson") -> pd.DataFrame:
+        return rates.proportions(
+            table,
+            numerator="x",
+            denominator="n",
+            multiplier=case["params"]["multiplier"],
+            level=level,
+            method=method,
+        )
+
+    wilson, wide, exact = found(0.95), found(0.998), found(0.95, "exact")
+    return {
+        "value": wilson["value"],
+        "lower95_0cl": wilson["low"],
+        "upper95_0cl": wilson["high"],
+        "lower99_8cl": wide["low"],
+        "upper99_8cl": wide["high"],
+        "exact_lower95": exact["low"],
+        "exact_upper95": exact["high"],
+    }
+
+
+def _crude_rates(case: dict[str, Any]) -> dict[str, Any]:
+    table = _table(case)
+
+    def found(level: float, method: str = "byar") -> pd.DataFrame:
+        return rates.crude_rates(
+            table,
+            numerator="x",
+            denominator="n",
+            multiplier=case["params"]["multiplier"],
+            level=level,
+            method=method,
+        )
+
+    byar, wide, exact = found(0.95), found(0.998), found(0.95, "exact")
+    return {
+        "value": byar["value"],
+        "lower95_0cl": byar["low"],
+        "upper95_0cl": byar["high"],
+        "lower99_8cl": wide["low"],
+        "upper99_8cl": wide["high"],
+        "method": byar["method"].map({"byar": "Byars", "exact": "Exact"}),
+        "exact_lower95": exact["low"],
+        "exact_upper95": exact["high"],
+    }
+
+
+def _means(case: dict[str, Any]) -> dict[str, Any]:
+    narrow = rates.means(_table(case), value="x", by="g")
+    wide = rates.means(_table(case), value="x", by="g", level=0.998)
+    return {
+        "g": narrow["g"],
+        "value_sum": narrow["total"],
+        "value_count": narrow["n"],
+        "stdev": narrow["sd"],
+        "value": narrow["value"],
+        "lower95_0cl": narrow["low"],
+        "upper95_0cl": narrow["high"],
+        "lower99_8cl": wide["low"],
+        "upper99_8cl": wide["high"],
+    }
+
+
+# --------------------------------------------------------------------------- limits
+
+
+def _overdispersion(case: dict[str, Any]) -> dict[str, Any]:
+    x, n = (np.array(case["input"][name], dtype=float) for name in ("num", "den"))
+    kind, method = case["params"]["data_type"], case["params"]["sr_method"]
+    target = 1.0 if kind == "SR" else x.sum() / n.sum()
+    scale = {"PR": "arcsine", "RC": "log_counts"}.get(kind, "log" if method == "SHMI" else "sqrt")
+    cut = "truncate" if scale == "log" else "winsorise"
+    figures = overdispersion.scaled(x, n, target, scale)
+    found = overdispersion.dispersion(figures, trim=case["params"]["trim_by"], method=cut)
+    moved = np.isnan(found.z) if cut == "truncate" else found.z != figures.z
+    output: dict[str, Any] = {
+        "phi": found.phi,
+        "tau2": found.tau2,
+        "id": case["input"]["id"],
+        "rr": x / n,
+        "Y": figures.y,
+        "Uzscore": figures.z,
+        "Wuzscore": found.z,
+        "truncated" if cut == "truncate" else "winsorised": moved.astype(int),
+        "target_transformed": np.full(len(x), figures.target),
+    }
+    output |= _overdispersion_limits(case, figures, found.tau2)
+    if kind != "RC":
+        output["s"] = figures.s
+    if "OD99UCL" in output:
+        value = x / n * case["params"]["multiplier"]
+        output["outlier"] = (value > output["OD99UCL"]) | (value < output["OD99LCL"])
+    return output
+
+
+def _overdispersion_limits(
+    case: dict[str, Any], figures: overdispersion.Scaled, tau2: float
+) -> dict[str, Any]:
+    """Limits by the workbook's scales; the source's z are 1.959964 and 3.090232."""
+    kind, method = case["params"]["data_type"], case["params"]["sr_method"]
+    multiplier = case["params"]["multiplier"]
+    expected = np.array(case["input"]["den"], dtype=float)
+    prefix = "corrected_OD" if kind == "RC" or method == "CQC" else "OD"
+    output: dict[str, Any] = {}
+    for share, level in (("95", 0.95), ("99", 0.998)):
+        z = {"95": 1.959964, "99": 3.090232}[share]
+        for name, sign, edge in (("LCL", -1, 0), ("UCL", 1, 1)):
+            wide = figures.back(figures.target + sign * z * np.sqrt(figures.limit_s**2 + tau2))
+            output[f"{prefix}{share}{name}"] = wide * multiplier
+            if kind == "PR":
+                chance = figures.back(figures.target + sign * z * figures.s)
+                output[f"{name}{share}"] = chance * multiplier
+            if kind == "SR":
+                around = rates.poisson_exact(expected, level)[edge] / expected
+                output[f"{name}{share}"] = around * multiplier
+    return output
+
+
+def _xmr(case: dict[str, Any]) -> dict[str, Any]:
+    params = case["params"]
+    breaks = params["rebase"] or []
+    direction = {"increase": "higher", "decrease": "lower", "neutral": "none"}
+    result = limits.xmr(
+        pd.DataFrame({"period": case["input"]["date"], "value": case["input"]["value"]}),
+        direction_better=direction[params["improvement_direction"]],
+        breaks=[{"date": date} for date in ([breaks] if isinstance(breaks, str) else breaks)],
+        baseline=params["fix_after_n_points"],
+        screen=params["screen_outliers"],
+        target=params["target"],
+        bounds=(None, None),
+    )
+    rows = result.table
+    side = np.sign(rows["value"] - rows["mean"]).astype(int)
+    distance = (rows["value"] - rows["mean"]).abs() / (rows["upper"] - rows["mean"])
+    outside = distance > 1
+    return {
+        "date": rows["period"],
+        "rebase_group": rows["segment"],
+        "mean": rows["mean"],
+        "lpl": rows["lower"],
+        "upl": rows["upper"],
+        "outside_limits": outside,
+        "relative_to_mean": side,
+        "close_to_limits": ~outside & (distance > 2 / 3),
+        "special_cause_type": _rule_names(rows, side),
+        "point_type": rows["point"].map(POINT_TYPES),
+    }
+
+
+POINT_TYPES = {
+    "common cause": "common_cause",
+    "improvement": "special_cause_improvement",
+    "concern": "special_cause_concern",
+    "neutral high": "special_cause_neutral_high",
+    "neutral low": "special_cause_neutral_low",
+}
+
+
+def _in_a_trend(value: pd.Series) -> set[int]:
+    """Places in seven values that rise one after the other."""
+    up = (value.diff() > 0).to_numpy()
+    starts = [at for at in range(len(up) - 6) if up[at + 1 : at + 7].all()]
+    return {at + step for at in starts for step in range(7)}
+
+
+def _rule_names(rows: pd.DataFrame, side: pd.Series) -> list[str]:
+    """The source's names: side from the mean, and for a trend its direction."""
+    rising = _in_a_trend(rows["value"])
+    names = []
+    for at, rule in enumerate(rows["rule"]):
+        high = side[at] > 0
+        names.append(
+            {
+                "": "Common Cause",
+                "outside limits": "Above UCL" if high else "Below LCL",
+                "trend": f"7 Point Trend ({'Increasing' if at in rising else 'Decreasing'})",
+                "two of three": f"2 in 3 {'Above' if high else 'Below'} CL",
+                "shift": f"7 Points {'Above' if high else 'Below'} CL",
+            }[rule]
+        )
+    return names
+
+
+COMPUTE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "proportion_wilson_exact": _proportions,
+    "rate_byar_exact": _crude_rates,
+    "mean_t_ci": _means,
+    "funnel_overdispersion": _overdispersion,
+    "spc_xmr": _xmr,
+}
+"""What the workbook computes for each feature that it has."""
