@@ -499,3 +499,57 @@ def test_service_events_agree_with_the_first_and_last_months_of_their_codes():
     for event in events.itertuples():
         assert first[event.new_code] == event.date
         assert all(last[code] < event.date for code in event.old_codes.split(";"))
+
+
+def test_every_published_qof_percentage_of_the_source_follows_within_1e_9():
+    source = read(QOF).dropna(subset=["numerator", "denominator"])
+    assert len(source) == 12_188
+    found = 100 * source.numerator / source.denominator
+    assert (found - source.published_pct).abs().max() < 1e-9
+
+
+def test_755_of_1804_registers_of_england_were_restated_with_another_numerator():
+    source = qof_source()
+    registers = source[source.indicator.isin(["DEP_PREV_18plus", "SMI_PREV_allages"])]
+    key = ["ccg_ons_code", "year", "indicator"]
+    both = registers[registers.restated].merge(
+        registers[~registers.restated], on=key, suffixes=("", "_first")
+    )
+    assert len(both) == 1_804
+    differ = both.numerator != both.numerator_first
+    assert differ.sum() == 755
+    assert (differ | (both.denominator != both.denominator_first)).sum() == 806
+    first = both[both.year == "2014-15"]
+    assert (len(first), (first.numerator != first.numerator_first).sum()) == (418, 0)
+
+
+def test_recovery_recomputed_is_within_rounding_of_the_published_whole_numbers():
+    published = read(
+        ANNUAL,
+        filters=[
+            ("variable_type", "==", "Total"),
+            ("org_type", "==", "CCG"),
+            ("measure_name", "==", "recovery"),
+            ("measure_statistic", "==", "percentage"),
+        ],
+    )
+    published = published.rename(columns={"org_code": "area_code", "reporting_period": "period"})
+    counts = talking_therapies_areas()
+    counts = counts[(counts.area_type == "CCG") & counts.period.isin(YEARS)]
+    wide = counts.pivot_table(index=["area_code", "period"], columns="measure", values="value")
+    wide = wide.astype("float64").reset_index()
+    both = wide.merge(published, on=["area_code", "period"], validate="1:1")
+    rate = 100 * both.recovery / (both.finished_course_treatment - both.not_at_caseness)
+    difference = (rate - both.value.astype("float64")).abs()
+    means = difference.groupby(both.period).mean().round(2)
+    assert means.between(0.22, 0.29).all()
+    assert round(difference.max(), 2) == 0.65
+
+
+def test_labels_of_ethnic_groups_change_their_case_in_2020_21():
+    source = read(GROUPS)
+    ethnic = source[(source.variable_type == "Ethnic Group")]
+    labels = ethnic.groupby("reporting_period").variable_b.agg(set)
+    assert labels["2019-20"] != labels["2020-21"]
+    folded = {year: {label.casefold() for label in found} for year, found in labels.items()}
+    assert folded["2019-20"] == folded["2020-21"] == folded["2017-18"]
