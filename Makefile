@@ -7,6 +7,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 SITE := book/_site
 COVERAGE := 90
+BROWSER := sh .ci/browser $(SITE) && $(PY) tests/browser/check.py
 
 export PYTHON
 
@@ -38,9 +39,11 @@ lint: $(READY) ## Check style (ruff) and types (mypy)
 
 .PHONY: browser
 browser: $(READY) ## Check the built book in Chromium: every page once, one of each kind thoroughly
-	@test -f $(SITE)/index.html || { echo "there is no book yet: make report" >&2; exit 2; }
-	@sh .ci/browser
-	@$(PY) tests/browser/check.py $(SITE)
+	@$(BROWSER) $(SITE)
+
+.PHONY: browser-all
+browser-all: $(READY) ## Check every page of the built book in every width, mode and protocol
+	@$(BROWSER) $(SITE) --all
 
 .PHONY: lab
 lab: $(READY) ## Open JupyterLab in notebooks/

@@ -35,7 +35,14 @@ DESIGN_CARD = (
     "papermill",
 )
 
-COME_WITH_JUPYTER_BOOK = {"sphinx", "docutils", "myst_nb", "myst_parser", "sphinx_design"}
+COME_WITH_JUPYTER_BOOK = {
+    "docutils",
+    "myst_nb",
+    "myst_parser",
+    "sphinx",
+    "sphinx_design",
+    "sphinxcontrib",
+}
 """Its exact pin fixes these, so that they are not declared a second time."""
 
 HOSTS = tuple(

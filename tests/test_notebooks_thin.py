@@ -66,18 +66,31 @@ def shape(cells: list[dict[str, Any]], name: str) -> list[str]:
     return found
 
 
+def length(cell: dict[str, Any]) -> int:
+    """Lines that do something: imports stand together in the cell that starts the run."""
+    return sum(not line.startswith(("import ", "from ")) for line in lines(cell))
+
+
+def unexplained(cells: list[dict[str, Any]]) -> list[str]:
+    """Code cells too far from prose: a sentence covers two cells, to compute and to show."""
+    found, since = [], 0
+    for place, cell in enumerate(cells):
+        opening = tagged(cell) or "evidence.start(" in source(cell)
+        since = 0 if cell["cell_type"] == "markdown" or opening else since + 1
+        if since > 2:
+            found.append(f"cell {place}: no sentence of prose within two cells before it")
+    return found
+
+
 def steps(cells: list[dict[str, Any]]) -> list[str]:
-    """Each code cell short, plain Python, under a sentence of prose."""
-    found = []
+    """Each code cell short and plain Python, under a sentence of prose."""
+    found = unexplained(cells)
     for place, cell in enumerate(cells):
         if cell["cell_type"] != "code":
             continue
         allowed = LONGEST if tagged(cell) or records(cell) else STEP
-        if len(lines(cell)) > allowed:
-            found.append(f"cell {place}: {len(lines(cell))} lines; at most {allowed}")
-        before = cells[place - 1] if place else None
-        if before is None or (before["cell_type"] == "code" and not tagged(before)):
-            found.append(f"cell {place}: no sentence of prose stands before it")
+        if length(cell) > allowed:
+            found.append(f"cell {place}: {length(cell)} lines; at most {allowed}")
         if any(line.lstrip().startswith(("!", "%")) for line in lines(cell)):
             found.append(f"cell {place}: no shell or magic lines")
             continue
@@ -173,6 +186,13 @@ def with_cell(place: int, **changes: Any) -> dict[str, Any]:
     return notebook
 
 
+def without_prose() -> dict[str, Any]:
+    notebook = copy.deepcopy(GOOD)
+    step = notebook["cells"][4]
+    notebook["cells"][3:6] = [{**step, "id": f"step-{n}"} for n in range(3)]
+    return notebook
+
+
 def without_cell(place: int) -> dict[str, Any]:
     notebook = copy.deepcopy(GOOD)
     del notebook["cells"][place]
@@ -199,7 +219,7 @@ BROKEN = {
         with_cell(6, source=["x = 1\n"] * 15 + ["run.record()"]),
         "cell 6: 16 lines; at most 15",
     ),
-    "a step without a word": (without_cell(3), "no sentence of prose stands before it"),
+    "steps without a word": (without_prose(), "cell 6: no sentence of prose within two cells"),
     "a function": (with_cell(4, source=["def f():\n", "    pass"]), "f belongs in the package"),
     "a class": (with_cell(4, source=["class A:\n", "    pass"]), "A belongs in the package"),
     "a shell line": (with_cell(4, source=["!pip install x"]), "no shell or magic lines"),
