@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from evidence.data import catalogue
-from evidence.data.catalogue import Doubt, Indicator, Part
+from evidence.data.definitions import Doubt, Indicator, Part
 from evidence.data.tables import load
 from evidence.errors import DataError
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evidence.data import catalogue
-from evidence.data.catalogue import Table
+from evidence.data.definitions import Table
 from evidence.data.tables import load
 from evidence.errors import CatalogueError
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.data.catalogue import Column, Dataset, Table, areas
+from evidence.data.catalogue import areas
+from evidence.data.definitions import Column, Dataset, Table
 from evidence.data.documents import nearest
 from evidence.data.reading import Problem, TextTable
 

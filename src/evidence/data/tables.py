@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from evidence.data import catalogue
-from evidence.data.catalogue import Dataset, Table, root
-from evidence.data.files import listing
+from evidence.data.definitions import Dataset, Table
+from evidence.data.files import listing, root
 from evidence.data.reading import Problem, TextTable, read_text_table
 from evidence.data.schema import find_problems, typed
 from evidence.errors import DataError, EvidenceError
