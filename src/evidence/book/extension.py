@@ -234,7 +234,12 @@ def clean_body(body: str) -> str:
     """Return a page's body without the attributes that fail accessibility checks or the policy."""
     body = re.sub(r' role="(list|doc-biblioentry|doc-backlink|doc-noteref)"', "", body)
     body = re.sub(r"<pre(?![^>]*tabindex)", '<pre tabindex="0"', body)
-    body = re.sub(r"<table class=\"docutils[^\"]*\"", '<table class="ev-table"', body)
+    body = re.sub(r'<table class="(docutils|table)[^"]*"', '<table class="ev-table"', body)
+    body = re.sub(
+        r'<div class="pst-scrollable-table-container">',
+        '<div class="ev-scroll" tabindex="0" role="group" aria-label="Table">',
+        body,
+    )
     return re.sub(r' style="[^"]*"', "", body)
 
 

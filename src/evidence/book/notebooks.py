@@ -24,6 +24,8 @@ NUMBER = re.compile(
     r"[−+-]?(£)?\d[\d,  ]*(\.\d+)?([eE][−+-]?\d+)?\s*(%|per [\w, ]+)?"
     r"|[−+-]?\d[\d,.]*\s*(to|–|-)\s*[−+-]?\d[\d,.]*|[−+-]?inf|—|–|-|"
 )
+PRINTED_DIGITS = 4
+"""Significant digits of a result's table in a notebook."""
 FENCE = "`" * 8
 
 
@@ -300,6 +302,7 @@ def _align_numbers(head: Tag | None, body: Sequence[Tag]) -> None:
     for column in range(max((len(row) for row in grid), default=0)):
         cells = [row[column] for row in grid if column < len(row)]
         if _all_numbers(cells):
+            _same_decimals(cells)
             for cell in [*cells, *_heads(head, column)]:
                 cell["class"] = "num"
 
@@ -314,6 +317,22 @@ def _heads(head: Tag | None, column: int) -> Iterator[Tag]:
 def _all_numbers(cells: Sequence[Tag]) -> bool:
     texts = [cell.get_text().strip() for cell in cells]
     return any(texts) and all(NUMBER.fullmatch(text) for text in texts)
+
+
+def _same_decimals(cells: Sequence[Tag]) -> None:
+    """Write 55 as 55.0 beside 57.5, unless that would show digits that were not printed."""
+    texts = [cell.get_text().strip() for cell in cells]
+    plain = [text for text in texts if text]
+    decimals = [len(text.partition(".")[2]) for text in plain]
+    most = max(decimals, default=0)
+    if not most or not all(re.fullmatch(r"[−+-]?\d+(\.\d+)?", text) for text in plain):
+        return
+    padded = [text + ("" if "." in text else ".") for text in texts]
+    padded = [text + "0" * (most - len(text.partition(".")[2])) for text in padded]
+    if all(len(re.sub(r"\D", "", text).lstrip("0")) <= PRINTED_DIGITS for text in padded):
+        for cell, before, after in zip(cells, texts, padded, strict=True):
+            if before:
+                cell.string = after
 
 
 def notebook_text(notebook: Mapping[str, Any]) -> str:
