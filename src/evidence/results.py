@@ -336,6 +336,37 @@ class Result:
         """
         return cls(text=f"{what}: {because}.", reason=because, settings=settings)
 
+    @classmethod
+    def listing(cls, text: str, rows: Mapping[str, Any]) -> Result:
+        """Return a result that lists statements: one row for each name, with what is stated."""
+        stated = ["not stated" if value is None else str(value) for value in rows.values()]
+        return cls(text=text, table=pd.DataFrame({"part": list(rows), "stated": stated}))
+
+    def show(self, *columns: str, **renamed: str) -> Result:
+        """Return the same result with only these columns of its table, for a reader.
+
+        Parameters
+        ----------
+        *columns
+            Names of columns, in order.
+        **renamed
+            Column names in words by column, such as ``yi="effect"``; added after `columns`.
+
+        Raises
+        ------
+        DataError
+            If the table lacks a column.
+        """
+        names = {**dict.fromkeys(columns, ""), **renamed}
+        absent = [name for name in names if name not in self.table.columns]
+        if absent:
+            raise DataError(
+                f"columns to show must be in the table ({', '.join(self.table.columns)}); "
+                f"{absent[0]!r} is not. Choose others."
+            )
+        words = {name: word or name for name, word in names.items()}
+        return replace(self, table=self.table[list(names)].rename(columns=words))
+
     def with_cautions(self, *cautions: Caution) -> Result:
         """Return the same result with more cautions."""
         return replace(self, cautions=(*self.cautions, *cautions))

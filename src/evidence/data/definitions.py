@@ -232,6 +232,20 @@ class Indicator:
     default_period: str
     cautions: tuple[Doubt, ...]
 
+    def described(self) -> dict[str, str]:
+        """Return what is counted and why, part by part, in words for a reader."""
+        better = {"none": "no direction is better"}.get(self.direction_better)
+        return {
+            "Numerator": self.numerator.label,
+            "Denominator": self.denominator.label,
+            "Left out": self.exclusions,
+            "Better": better or self.direction_better,
+            "National standard": self.standard.text if self.standard else "none stated",
+            "Why it matters": f"{self.why_it_matters} ({self.why_source})",
+            "Limits": " ".join(self.limits),
+            "Owner": self.owner_role,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Area:
@@ -295,3 +309,21 @@ class Protocol:
     risk_of_bias_tool: str
     sources: tuple[str, ...]
     limits: tuple[str, ...]
+
+    def described(self) -> dict[str, str]:
+        """Return what was asked and how, part by part, in words for a reader."""
+        outcome = self.outcomes[0]
+        difference = outcome["minimal_important_difference"]
+        months = self.months_until_next_search
+        return {
+            "Population": self.population,
+            "Intervention": self.intervention,
+            "Comparator": self.comparator,
+            "Outcome": f"{outcome['label']} ({outcome['measure']})",
+            "Better": str(outcome["direction_better"]),
+            "Difference that matters": "not stated" if difference is None else str(difference),
+            "Risk of bias": self.risk_of_bias_tool,
+            "Last search": self.search_date,
+            "Next search": "not stated" if months is None else f"after {months} months",
+            "Limits": " ".join(self.limits),
+        }
