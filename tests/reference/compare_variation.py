@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.variation import limits, overdispersion, rates
+from evidence.variation import comparison, limits, overdispersion, rates, standardise
 
 Path = tuple[str | int, ...]
 
@@ -235,7 +235,205 @@ def _means(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _direct(case: dict[str, Any], level: float, **choices: Any) -> pd.DataFrame:
+    return standardise.direct_rates(
+        _table(case),
+        by="area",
+        band="ageband",
+        events="count",
+        population="pop",
+        standard="esp2013",
+        level=level,
+        **choices,
+    )
+
+
+def _direct_rates(case: dict[str, Any]) -> dict[str, Any]:
+    multiplier = case["params"]["multiplier"]
+    narrow = _direct(case, 0.95, multiplier=multiplier)
+    wide = _direct(case, 0.998, multiplier=multiplier)
+    gamma = _direct(case, 0.95, multiplier=1, method="gamma", fewest=0)
+    return {
+        "area": narrow["area"],
+        "total_count": narrow["events"],
+        "total_pop": narrow["population"],
+        "value": narrow["value"],
+        "lower95_0cl": narrow["low"],
+        "upper95_0cl": narrow["high"],
+        "lower99_8cl": wide["low"],
+        "upper99_8cl": wide["high"],
+        "crude": narrow["events"] / narrow["population"],
+        "gamma_rate": gamma["value"],
+        "gamma_lci": gamma["low"],
+        "gamma_uci": gamma["high"],
+    }
+
+
+def _repeat_events(case: dict[str, Any]) -> dict[str, Any]:
+    found = _direct(case, 0.95, multiplier=case["params"]["multiplier"], frequency="eventfreq")
+    return {
+        "area": found["area"],
+        "total_count": found["events"],
+        "total_pop": found["population"],
+        "value": found["value"],
+        "lowercl": found["low"],
+        "uppercl": found["high"],
+    }
+
+
+def _indirect(case: dict[str, Any], level: float, method: str = "byar") -> pd.DataFrame:
+    return standardise.indirect_ratios(
+        _table(case),
+        by="area",
+        band="ageband",
+        events="count",
+        population="pop",
+        reference_events="x_ref",
+        reference_population="n_ref",
+        ratio=case["params"]["refvalue"],
+        multiplier=case["params"]["multiplier"],
+        level=level,
+        method=method,
+    )
+
+
+def _indirect_ratios(case: dict[str, Any]) -> dict[str, Any]:
+    narrow, wide, exact = (
+        _indirect(case, 0.95),
+        _indirect(case, 0.998),
+        _indirect(case, 0.95, "exact"),
+    )
+    return {
+        "area": narrow["area"],
+        "observed": narrow["observed"],
+        "expected": narrow["expected"],
+        "isr": narrow["value"],
+        "isr_l95": narrow["low"],
+        "isr_u95": narrow["high"],
+        "isr_l998": wide["low"],
+        "isr_u998": wide["high"],
+        "method": narrow["method"].map({"byar": "Byars", "exact": "Exact"}),
+        "exact_l95": exact["low"],
+        "exact_u95": exact["high"],
+        "rate": narrow["rate"],
+        "rate_l95": narrow["rate_low"],
+        "rate_u95": narrow["rate_high"],
+        "ref_rate": narrow["reference_rate"],
+    }
+
+
+def _life_expectancy(case: dict[str, Any]) -> dict[str, Any]:
+    found = standardise.life_expectancy(
+        _table(case), start="startage", deaths="deaths", population="pops"
+    )
+    return {
+        "startage": found["startage"],
+        "value": found["value"],
+        "lowercl": found["low"],
+        "uppercl": found["high"],
+    }
+
+
+def _quantiles(case: dict[str, Any]) -> dict[str, Any]:
+    found = comparison.quantiles(
+        _table(case).assign(value=lambda table: pd.to_numeric(table["value"])),
+        within="region",
+        number=case["params"]["nquantiles"],
+        highest_first=case["params"]["invert"],
+    )
+    return {"quantile": [None if pd.isna(value) else int(value) for value in found["quantile"]]}
+
+
+def _benchmark(case: dict[str, Any]) -> dict[str, Any]:
+    polarity = {"high_good": "higher", "low_good": "lower", "none": "none", None: "none"}
+    found = comparison.with_benchmark(
+        _table(case),
+        benchmark=case["params"]["benchmark"],
+        direction_better=polarity[case["params"]["polarity"]],
+        multiplier=1,
+        numerator="x",
+        denominator="n",
+    )
+    five = found["judgement_5"].str.replace(" 99.8 %", "_99.8").str.replace(" 95 %", "_95")
+    return {"cat95": found["judgement"], "cat5": five}
+
+
+def _trend(case: dict[str, Any]) -> dict[str, Any]:
+    found = comparison.trend(
+        _table(case), direction_better="none", period="t", numerator="x", denominator="n"
+    )
+    return {
+        "chi2": found["chi2"].value,
+        "p": found["p"].value,
+        "logit_slope": found["odds_slope"].value,
+        "logit_se": found["odds_slope"].se,
+        "log_rate_slope": found["rate_slope"].value,
+        "log_rate_se": found["rate_slope"].se,
+    }
+
+
 # --------------------------------------------------------------------------- limits
+
+
+def _funnel_proportion(case: dict[str, Any]) -> dict[str, Any]:
+    """Limits at the source's own grid of populations, which is taken as given."""
+    x, n = (np.array(case["input"][name], dtype=float) for name in ("x", "n"))
+    target, multiplier = x.sum() / n.sum(), case["params"]["multiplier"]
+    grid = np.array(case["output"]["limits"]["Population"], dtype=float)
+    lines: dict[str, Any] = {"baseline": np.full(len(grid), target * multiplier)}
+    for name, level in (("2s", 0.95), ("3s", 0.998)):
+        low, high = limits.funnel_limits(grid, target=target, level=level, method="score")
+        lines[f"lower_{name}_limit"] = low * multiplier
+        if multiplier == 100:
+            lines[f"upper_{name}_limit"] = high * multiplier
+    return {"limits": lines, "significance": _significance(x, n, target, "proportion", "score")}
+
+
+def _funnel_rate(case: dict[str, Any]) -> dict[str, Any]:
+    x, n = (np.array(case["input"][name], dtype=float) for name in ("x", "n"))
+    multiplier, years = case["params"]["multiplier"], case["params"]["years_of_data"]
+    target = x.sum() / n.sum()
+    grid = np.array(case["output"]["limits"]["Events"], dtype=float)
+    lines: dict[str, Any] = {"baseline": np.full(len(grid), target * multiplier)}
+    for edge, name, people, limit in _inverted(grid, target, "rate"):
+        lines[f"{edge}_{name}_population_1_year"] = people / years
+        lines[f"{edge}_{name}_limit"] = limit * multiplier
+    return {"limits": lines, "significance": _significance(x, n, target, "rate", "exact")}
+
+
+def _funnel_ratio(case: dict[str, Any]) -> dict[str, Any]:
+    x, expected = (np.array(case["input"][name], dtype=float) for name in ("obs", "exp"))
+    grid = np.array(case["output"]["limits"]["Observed_events"], dtype=float)
+    lines: dict[str, Any] = {}
+    for edge, name, events, limit in _inverted(grid, 1.0, "ratio"):
+        lines[f"{edge}_{name}_exp_events"] = events
+        lines[f"{edge}_{name}_limit"] = limit * 100
+    return {"limits": lines, "significance": _significance(x, expected, 1.0, "ratio", "exact")}
+
+
+def _inverted(grid: np.ndarray, target: float, measure: str) -> Iterator[tuple[Any, ...]]:
+    """Denominators at which each count of events lies on a limit, and the limit there."""
+    for name, level in (("2s", 0.95), ("3s", 0.998)):
+        low, high = rates.poisson_exact(grid, level)
+        for edge, side, expected in (("lower", 0, high), ("upper", 1, low)):
+            people = expected / target
+            found = limits.funnel_limits(
+                people, target=target, measure=measure, level=level, method="exact"
+            )
+            yield edge, name, people, found[side]
+
+
+def _significance(
+    x: np.ndarray, n: np.ndarray, target: float, measure: str, method: str
+) -> np.ndarray:
+    words = np.full(len(x), "Not significant", dtype=object)
+    for level, tail in ((0.95, "0.025"), (0.998, "0.001")):
+        low, high = limits.funnel_limits(
+            n, target=target, measure=measure, level=level, method=method
+        )
+        words[x / n > high] = f"High ({tail})"
+        words[x / n < low] = f"Low ({tail})"
+    return words
 
 
 def _overdispersion(case: dict[str, Any]) -> dict[str, Any]:
@@ -359,6 +557,16 @@ COMPUTE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "proportion_wilson_exact": _proportions,
     "rate_byar_exact": _crude_rates,
     "mean_t_ci": _means,
+    "dsr_dobson": _direct_rates,
+    "dsr_nonindependent": _repeat_events,
+    "isr_smr": _indirect_ratios,
+    "funnel_phe_proportion": _funnel_proportion,
+    "funnel_phe_rate": _funnel_rate,
+    "funnel_phe_ratio": _funnel_ratio,
+    "quantile": _quantiles,
+    "compare_benchmark": _benchmark,
+    "trend_test": _trend,
+    "life_expectancy": _life_expectancy,
     "funnel_overdispersion": _overdispersion,
     "spc_xmr": _xmr,
 }

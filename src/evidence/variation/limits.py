@@ -68,7 +68,8 @@ def funnel_limits(
     method
         ``mid_p`` (default) counts half of the probability of the limit itself, so that the share
         outside is near ``1 - level`` on average; ``exact`` never lets it exceed that, and flags
-        clearly fewer where events are few; ``wilson`` is the score interval of the target.
+        clearly fewer where events are few; ``score`` is the normal approximation, which is where
+        Wilson's interval of an area just reaches the target.
 
     Returns
     -------
@@ -82,14 +83,14 @@ def funnel_limits(
     2012;7:e45723 (properties of discrete limits); Lancaster, J Am Stat Assoc 1961;56:223-234.
     """
     require_choice(measure, MEASURES, "measure")
-    require_choice(method, ("mid_p", "exact", "wilson"), "method")
+    require_choice(method, ("mid_p", "exact", "score"), "method")
     require_level(level)
     n = np.asarray(denominator, dtype=float)
-    if method == "wilson" and measure == "proportion":
-        return rates.wilson(target * n, n, level)
-    if method == "wilson":
-        low, high = rates.count_limits(target * n, level)
-        return low / n, high / n
+    if method == "score":
+        variance = target * (1 - target if measure == "proportion" else 1) / n
+        reach = stats.norm.isf((1 - level) / 2) * np.sqrt(variance)
+        top = 1.0 if measure == "proportion" else np.inf
+        return np.maximum(target - reach, 0), np.minimum(target + reach, top)
     tails = _binomial_tails if measure == "proportion" else _poisson_tails
     half = 0.5 if method == "mid_p" else 1.0
     return tails(n, target, (1 - level) / 2, half)

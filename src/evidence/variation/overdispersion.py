@@ -69,8 +69,8 @@ def scaled(numerator: Array, denominator: Array, target: float, scale: str) -> S
         The comparator on the natural scale.
     scale
         ``arcsine`` for proportions; ``sqrt`` or ``log`` for observed over expected and rates
-        (``log`` puts zero events at minus infinity); ``log_counts`` for the ratio of two counts, half
-        an event added to each (Spiegelhalter, Stat Med 2005, section 2.3).
+        (``log`` puts zero events at minus infinity); ``log_counts`` for the ratio of two counts,
+        half an event added to each (Spiegelhalter, Stat Med 2005, section 2.3).
 
     Raises
     ------

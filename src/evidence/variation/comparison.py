@@ -1,0 +1,259 @@
+"""Areas against a benchmark, against each other in quantiles, and against their own past."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from evidence.errors import DataError
+from evidence.results import Caution, Direction, Estimate, Result
+from evidence.variation import rates, words
+from evidence.variation.checks import OK, require_choice, require_columns
+
+
+def with_benchmark(
+    table: pd.DataFrame,
+    *,
+    benchmark: float,
+    direction_better: Direction,
+    measure: str = "proportion",
+    multiplier: float = 100,
+    numerator: str = "numerator",
+    denominator: str = "denominator",
+    status: str = "status",
+) -> pd.DataFrame:
+    """Return figures with their judgement against a benchmark, by their intervals.
+
+    Parameters
+    ----------
+    table
+        One row per area, with counts.
+    benchmark
+        Value to compare with, in the unit of the figures.
+    direction_better
+        ``higher``, ``lower`` or ``none``.
+    measure, multiplier, numerator, denominator, status
+        As in `rates`.
+
+    Returns
+    -------
+    DataFrame
+        The rows with `value`, the 95 % interval `low`, `high`, the 99.8 % interval `low_99_8`,
+        `high_99_8`, `judgement` (three categories: the benchmark lies outside the 95 % interval)
+        and `judgement_5` (five: ``better 99.8 %``, ``better 95 %``, ``similar`` …).
+
+    Raises
+    ------
+    DataError
+        If columns are absent or a choice does not exist.
+
+    References
+    ----------
+    The rule of the Fingertips profiles (OHID, *Public health profiles: technical guidance*).
+    """
+    require_choice(direction_better, ("higher", "lower", "none"), "direction_better")
+    require_choice(measure, ("proportion", "rate"), "measure")
+    figures = rates.proportions if measure == "proportion" else rates.crude_rates
+    columns: dict[str, Any] = {
+        "numerator": numerator,
+        "denominator": denominator,
+        "status": status,
+    }
+    rows = figures(table, multiplier=multiplier, **columns)
+    wide = figures(table, multiplier=multiplier, level=0.998, **columns)
+    rows["low_99_8"], rows["high_99_8"] = wide["low"], wide["high"]
+    above, below = {"higher": ("better", "worse"), "lower": ("worse", "better")}.get(
+        direction_better, ("higher", "lower")
+    )
+    absent = rows["value"].isna()
+    three = [rows["low"] > benchmark, rows["high"] < benchmark]
+    five = [rows["low_99_8"] > benchmark, rows["high_99_8"] < benchmark, *three]
+    names = [f"{above} 99.8 %", f"{below} 99.8 %", f"{above} 95 %", f"{below} 95 %"]
+    rows["judgement"] = np.select([absent, *three], ["no figure", above, below], "similar")
+    rows["judgement_5"] = np.select([absent, *five], ["no figure", *names], "similar")
+    return rows
+
+
+def quantiles(
+    table: pd.DataFrame,
+    *,
+    value: str = "value",
+    within: str | None = None,
+    number: int = 5,
+    highest_first: bool = True,
+) -> pd.DataFrame:
+    """Return the quantile of each area among the areas of its parent.
+
+    Parameters
+    ----------
+    table
+        One row per area.
+    value
+        Column of figures; areas without one get no quantile.
+    within
+        Column of the parent (region), or None for one group.
+    number
+        Number of quantiles.
+    highest_first
+        Whether the highest values form quantile 1.
+
+    Returns
+    -------
+    DataFrame
+        The rows with `quantile` (Int64) and `quantile_status`; areas of the same value share a
+        quantile, and a parent with fewer areas than quantiles gets none.
+
+    Raises
+    ------
+    DataError
+        If a column is absent or there are fewer than two quantiles.
+
+    References
+    ----------
+    The rank rule of the Fingertips profiles, as its published figures follow it.
+    """
+    require_columns(table, (value, *([within] if within else [])), "a quantile")
+    if number < 2:
+        raise DataError(f"there must be at least 2 quantiles; got {number}. Use 5 for quintiles.")
+    rows = table.reset_index(drop=True).copy()
+    grouped = rows.groupby(within)[value] if within else rows.assign(one=1).groupby("one")[value]
+    rank = grouped.rank(ascending=not highest_first, method="min")
+    size = grouped.transform("count")
+    place = (number + 1) - np.ceil((size + 1 - rank) / size * number)
+    few = size < number
+    rows["quantile"] = place.clip(lower=1).where(~few).astype("Int64")
+    rows["quantile_status"] = np.select(
+        [rows[value].isna(), few], ["missing", f"fewer than {number} areas"], OK
+    )
+    return rows
+
+
+def trend(
+    table: pd.DataFrame,
+    *,
+    direction_better: Direction,
+    level: float = 0.95,
+    period: str = "period",
+    numerator: str = "numerator",
+    denominator: str = "denominator",
+    status: str = "status",
+    indicator: str = "",
+    area: str = "",
+) -> Result:
+    """Test whether a proportion rises or falls steadily over periods.
+
+    Parameters
+    ----------
+    table
+        One row per period in order of time, with counts; at least three with a figure.
+    direction_better
+        ``higher``, ``lower`` or ``none``.
+    level
+        The trend is called clear if p is below ``1 - level``.
+    period, numerator, denominator, status
+        Columns.
+    indicator, area
+        Words for the reader.
+
+    Returns
+    -------
+    Result
+        Estimates: `chi2` and `p` (Cochran-Armitage), `odds_slope` and `rate_slope` (per period,
+        on the log scale, with intervals).
+
+    Raises
+    ------
+    DataError
+        If columns are absent or a count is negative.
+
+    References
+    ----------
+    Armitage, Biometrics 1955;11:375-386. Periods are scored by their place among all rows, so a
+    missing one leaves its gap. People counted in several periods make p too small.
+    """
+    x, n, reasons = rates.read_counts(table, numerator, denominator, status, bounded=True)
+    used = reasons == OK
+    name = ", ".join(part for part in (indicator, area) if part) or "This figure"
+    settings = {"method": "trend", "level": level, "direction_better": direction_better}
+    if used.sum() < 3 or not 0 < x[used].sum() < n[used].sum():
+        return Result.could_not(
+            f"{name}: no trend tested", "it takes three periods with and without events"
+        )
+    place = np.flatnonzero(used).astype(float) + 1
+    chi2 = _armitage(place, x[used], n[used])
+    p = float(stats.chi2.sf(chi2, 1))
+    about: dict[str, Any] = {"outcome": indicator, "area": area, "design": "descriptive"}
+    odds = _slope(place, x[used], n[used], "binomial")
+    rate = _slope(place, x[used], n[used], "poisson")
+    slopes = tuple(
+        _slope_estimate(key, *found, level, about)
+        for key, found in (("odds_slope", odds), ("rate_slope", rate))
+    )
+    clear = p < 1 - level
+    moved = ("rose" if odds[0] > 0 else "fell") if clear else "shows no clear trend"
+    return Result(
+        text=f"{name} {moved} over {words.plural(int(used.sum()), 'period')}"
+        f" (odds × {np.exp(odds[0]):.2f} per period; p {_p_words(p)}).",
+        estimates=(
+            Estimate(key="chi2", value=chi2, measure="Cochran-Armitage chi-square", **about),
+            Estimate(key="p", value=p, measure="p-value", **about),
+            *slopes,
+        ),
+        settings=settings,
+        cautions=(
+            Caution(
+                "dependence",
+                "The test takes periods as independent; people counted in several make it too "
+                "ready to find a trend.",
+            ),
+        ),
+    )
+
+
+def _p_words(p: float) -> str:
+    return "below 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _armitage(score: np.ndarray, x: np.ndarray, n: np.ndarray) -> float:
+    share = x.sum() / n.sum()
+    centred = score - np.average(score, weights=n)
+    covariance = np.sum(centred * x)
+    return float(covariance**2 / (share * (1 - share) * np.sum(n * centred**2)))
+
+
+def _slope(score: np.ndarray, x: np.ndarray, n: np.ndarray, family: str) -> tuple[float, float]:
+    """Return the slope per period and its standard error, by Newton's method (two parameters)."""
+    design = np.column_stack([np.ones_like(score), score])
+    share = x.sum() / n.sum()
+    beta = np.array([np.log(share / (1 - share)) if family == "binomial" else np.log(share), 0.0])
+    for _ in range(50):
+        eta = design @ beta
+        mean = n / (1 + np.exp(-eta)) if family == "binomial" else n * np.exp(eta)
+        weight = mean * (1 - mean / n) if family == "binomial" else mean
+        information = design.T @ (design * weight[:, None])
+        step = np.linalg.solve(information, design.T @ (x - mean))
+        beta = beta + step
+        if np.abs(step).max() < 1e-12:
+            break
+    return float(beta[1]), float(np.sqrt(np.linalg.inv(information)[1, 1]))
+
+
+def _slope_estimate(
+    key: str, slope: float, error: float, level: float, about: dict[str, Any]
+) -> Estimate:
+    half = stats.norm.isf((1 - level) / 2) * error
+    what = "log odds" if key == "odds_slope" else "log rate"
+    return Estimate(
+        key=key,
+        value=slope,
+        low=slope - half,
+        high=slope + half,
+        level=level,
+        se=error,
+        measure=f"change of the {what} per period",
+        scale="log",
+        **about,
+    )

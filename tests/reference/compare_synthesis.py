@@ -1,0 +1,637 @@
+"""Compare figures of the synthesis package with reference files, leaf by leaf.
+
+Every number of a file is compared, or named in README.md with the reason why not; what is left over
+is reported as missing. `figures` walks a file, `COMPUTED` says who computes which part of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evidence.synthesis import regression, sensitivity
+from evidence.synthesis.effects import effect_sizes
+from evidence.synthesis.fit import Fit, fit, prediction_interval, q_based, tau2_interval
+from evidence.synthesis.measures import MEASURES, back_transform
+
+NOT_FIGURES = {
+    "name",
+    "split",
+    "versions",
+    "kind",
+    "measure",
+    "note",
+    "table",
+    "rows_pooled",
+    "year_variable",
+    "seconds_in_R",
+    "cluster",
+    "reference",
+    "small_values",
+}
+"""Inputs and descriptions at the top of a file."""
+
+WORDS = {"formula", "design", "design_names", "rows_used", "variable", "level", "levels", "names"}
+WORDS |= {
+    "warnings",
+    "order",
+    "year_order",
+    "side",
+    "alternative",
+    "steps",
+    "method",
+    "note",
+    "call",
+}
+WORDS |= {"rel_tol", "s_names", "treatments", "test", "formula_note"}
+"""Inputs and descriptions inside: not figures."""
+
+
+@dataclass
+class Reference:
+    """One reference file with the parts of it that are inputs."""
+
+    name: str
+    data: dict[str, Any]
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The study table."""
+        return pd.DataFrame(self.data["table"]).infer_objects()
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Rows that are pooled."""
+        return np.atleast_1d(self.data["rows_pooled"])
+
+    @cached_property
+    def yi(self) -> np.ndarray:
+        """Effects that are pooled."""
+        return np.atleast_1d(np.array(self.data["escalc"]["yi"], float))[self.rows]
+
+    @cached_property
+    def vi(self) -> np.ndarray:
+        """Variances of the effects that are pooled."""
+        return np.atleast_1d(np.array(self.data["escalc"]["vi"], float))[self.rows]
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """The pooled rows with effect and variance."""
+        pooled = self.table.iloc[self.rows].reset_index(drop=True)
+        names = [str(row) for row in self.rows]
+        return pooled.assign(yi=self.yi, vi=self.vi, study=names)
+
+
+@dataclass
+class Comparison:
+    """What was found for one file: counts by feature, and every disagreement in words."""
+
+    agreed: Counter[str] = field(default_factory=Counter)
+    differs: list[str] = field(default_factory=list)
+    not_compared: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    missing: list[str] = field(default_factory=list)
+
+
+LISTED = re.compile(r"^- `([^`]+)` `([^`]+)`(?: of `([^`]+)`)?: not compared, because (.+)$", re.M)
+
+
+def listed_reasons(readme: str) -> list[tuple[str, str]]:
+    """Return the patterns ``file:feature/path`` listed under Synthesis, each with its reason."""
+    section = readme.partition("## Synthesis")[2].partition("\n## ")[0]
+    return [
+        (f"{file or '*'}:{feature}/{path}", reason)
+        for feature, path, file, reason in LISTED.findall(section)
+    ]
+
+
+def compare(case: dict[str, Any], skipped: list[tuple[str, str]]) -> Comparison:
+    """Compare every figure of a file."""
+    reference = Reference(case["name"], case)
+    found = Comparison()
+    computed = {
+        feature: function(reference)
+        for feature, function in COMPUTED.items()
+        if feature in reference.data
+    }
+    for path, value in figures(reference.data):
+        _compare_one(reference.name, path, value, computed, skipped, found)
+    return found
+
+
+def figures(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield path and value of every figure: a number, or a list of numbers."""
+    for key, value in data.items():
+        path = f"{prefix}/{key}" if prefix else key
+        if (not prefix and key in NOT_FIGURES) or _words(key, value):
+            continue
+        if isinstance(value, dict) and "error" in value:
+            yield path, REFUSED
+        elif isinstance(value, dict):
+            yield from figures(value, path)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for at, item in enumerate(value):
+                yield from figures(item, f"{path}/{at}")
+        elif np.size(value):
+            yield path, value
+
+
+def _words(key: str, value: Any) -> bool:
+    flat = np.ravel(np.array(value, dtype=object))
+    return key in WORDS or key.endswith("_note") or any(isinstance(item, str) for item in flat)
+
+
+REFUSED = object()
+
+
+def _compare_one(
+    name: str,
+    path: str,
+    value: Any,
+    computed: dict[str, Any],
+    skipped: list[tuple[str, str]],
+    found: Comparison,
+) -> None:
+    feature, size = path.partition("/")[0], _size(value)
+    if value is REFUSED:
+        found.refused[feature] += 1
+        return
+    if any(fnmatch(f"{name}:{path}", pattern) for pattern, _ in skipped):
+        found.not_compared[feature] += size
+        return
+    ours = _at(computed, path)
+    if ours is MISSING:
+        found.missing.append(f"{name}:{path}")
+        return
+    problem = _problem(path, ours, value)
+    if problem:
+        found.differs.append(f"{name}:{path}: {problem}")
+    else:
+        found.agreed[feature] += size
+
+
+MISSING = object()
+
+
+def _at(tree: Any, path: str) -> Any:
+    for key in path.split("/"):
+        if isinstance(tree, dict) and key in tree:
+            tree = tree[key]
+        elif isinstance(tree, list) and key.isdigit() and int(key) < len(tree):
+            tree = tree[int(key)]
+        else:
+            return MISSING
+    return tree
+
+
+def _size(value: Any) -> int:
+    return int(np.size(np.array(value, dtype=object))) if value is not REFUSED else 1
+
+
+def _numbers(value: Any) -> np.ndarray:
+    flat = np.ravel(np.array(value, dtype=object))
+    return np.array([np.nan if item is None else float(item) for item in flat])
+
+
+def _problem(path: str, ours: Any, value: Any) -> str:
+    mine, theirs = _numbers(ours), _numbers(value)
+    if path.endswith("R2") and np.isnan(mine).all() and not theirs.any():
+        return ""
+    if mine.shape != theirs.shape:
+        return f"{mine.size} figures instead of {theirs.size}"
+    rtol, atol = tolerance(path)
+    wrong = ~np.isclose(mine, theirs, rtol=rtol, atol=atol, equal_nan=True)
+    if len(theirs) > 3:
+        wrong &= ~(np.isnan(theirs) & np.isfinite(mine))
+    if not wrong.any():
+        return ""
+    at = int(np.flatnonzero(wrong)[0])
+    return f"{wrong.sum()} of {mine.size} differ, first [{at}] {mine[at]!r} against {theirs[at]!r}"
+
+
+CLOSED, ITERATIVE, POOLED, LIMITS = (1e-10, 1e-12), (1e-6, 1e-8), (1e-7, 1e-9), (1e-5, 1e-8)
+
+TOLERANCES: list[tuple[str, tuple[float, float]]] = [
+    (r"^(escalc|binary/escalc_variants|escalc_variants|proportion|rate)/.*(yi|vi)$", CLOSED),
+    (r"^escalc/", CLOSED),
+    (r"tau2_ci/DL_GENQ", (1e-5, 2e-4)),
+    (r"tau2_ci/", LIMITS),
+    (r"/(tau2|se_tau2|I2|H2|tau2_del)$", ITERATIVE),
+    (r"/(p|Qp|QMp|QEp|p_k0)$", (1e-6, 1e-12)),
+    (r"meta_pkg/I2_tau2", (1e-4, 2.5e-3)),
+    (r"meta_pkg/", (1e-6, 1e-8)),
+    (r"(influence|blup|trimfill|cumul|leave1out)/", (1e-6, 1e-8)),
+    (r"stat$", (1e-6, 1e-8)),
+]
+"""Relative and absolute tolerance by path, first match; the schema's, with the reason in README."""
+
+
+def tolerance(path: str) -> tuple[float, float]:
+    """Return relative and absolute tolerance of a figure."""
+    for pattern, chosen in TOLERANCES:
+        if re.search(pattern, path):
+            return chosen
+    return POOLED
+
+
+def _choices(method: str) -> dict[str, Any]:
+    return {"model": "common"} if method in ("EE", "FE") else {"tau2": method}
+
+
+def _fitted(fitted: Fit) -> dict[str, Any]:
+    """Return a fit in the words of the schema."""
+    full, restricted = fitted.log_likelihoods
+    found = {
+        "k": fitted.k,
+        "mu": fitted.b[0],
+        "se": fitted.se[0],
+        "stat": fitted.statistic[0],
+        "ddf": fitted.df,
+        "p": fitted.p[0],
+        "ci": [fitted.low[0], fitted.high[0]],
+        "tau2": fitted.tau2,
+        "se_tau2": fitted.tau2_se,
+        "I2": fitted.i2,
+        "H2": fitted.h2,
+        "Q": fitted.q,
+        "Qdf": fitted.q_df,
+        "Qp": fitted.q_p,
+        "weights_pct": fitted.weights,
+        "loglik": {"ML": full, "REML": restricted},
+        "pi": _intervals(fitted),
+    }
+    return found
+
+
+def _intervals(fitted: Fit) -> dict[str, Any]:
+    variants = {
+        "default": "normal" if fitted.df is None else "t_k_minus_1",
+        "riley": "t_k_minus_2",
+        "t": "t_k_minus_1",
+    }
+    found = {}
+    for name, variant in variants.items():
+        limits = prediction_interval(fitted, variant)
+        if limits:
+            found[name] = {"lb": limits[0], "ub": limits[1]}
+    return found
+
+
+def fits(reference: Reference) -> dict[str, Any]:
+    """Pool by every estimator with the normal distribution."""
+    yi, vi = reference.yi, reference.vi
+    methods = [name for name in reference.data["fits"] if name != "REML_metafor_default_control"]
+    return {
+        name: _fitted(
+            fit(yi, vi, test="z", weights=1 / vi if name == "GENQM" else None, **_choices(name))
+        )
+        for name in methods
+    }
+
+
+def _tested(test: str, floor: str = "none") -> Callable[[Reference], dict[str, Any]]:
+    feature = {"t": "t_test", "hartung_knapp": "hksj" if floor == "none" else "hksj_adhoc"}[test]
+
+    def pooled(reference: Reference) -> dict[str, Any]:
+        return {
+            name: _fitted(fit(reference.yi, reference.vi, test=test, floor=floor, **_choices(name)))
+            for name in reference.data[feature]
+        }
+
+    return pooled
+
+
+def level90(reference: Reference) -> dict[str, Any]:
+    """Pool with 90 % intervals."""
+    return _fitted(fit(reference.yi, reference.vi, level=0.9))
+
+
+KINDS = {"QP": "Q_profile", "PL": "profile_likelihood", "GENQ": "generalised_Q"}
+
+
+def tau2_ci(reference: Reference) -> dict[str, Any]:
+    """Return intervals of the between-study variance and what follows from it."""
+    found = {}
+    for key in reference.data["tau2_ci"]:
+        method, _, kind = key.partition("_")
+        if kind not in KINDS:
+            continue
+        fitted = fit(reference.yi, reference.vi, tau2=method)
+        tau2 = np.array([fitted.tau2, *(tau2_interval(fitted, KINDS[kind]) or (np.nan, np.nan))])
+        found[key] = {
+            "tau2": tau2,
+            "tau": np.sqrt(tau2),
+            "I2": 100 * tau2 / (tau2 + fitted.typical_v),
+            "H2": 1 + tau2 / fitted.typical_v,
+        }
+    return found
+
+
+def escalc(reference: Reference) -> dict[str, Any]:
+    """Return the effect sizes that everything else uses."""
+    measure = str(reference.data["measure"])
+    named = re.fullmatch(r"GEN\((\w+)\)", measure)
+    if measure not in MEASURES and not (named and named[1] == "ABT"):
+        return {"yi": reference.table["yi"], "vi": reference.table["vi"]}
+    table = effect_sizes(reference.table, measure=named[1] if named else measure)
+    return {"yi": table["yi"], "vi": table["vi"]}
+
+
+VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
+    "OR_add_all": ("OR", {"zero_cells": "all"}),
+    "OR_if0all": ("OR", {"zero_cells": "if0all"}),
+    "OR_drop00": ("OR", {"double_zeros": "drop"}),
+    "MD_HO": ("MD", {"variance": "HO"}),
+    "SMD_LS2": ("SMD", {"variance": "LS2"}),
+    "SMD_UB": ("SMD", {"variance": "UB"}),
+    "SMD_AV": ("SMD", {"variance": "AV"}),
+    "SMD_cohen_d_uncorrected": ("SMD", {"variance": "uncorrected"}),
+    "ROM_uncorrected": ("ROM", {"variance": "uncorrected"}),
+    "meta_metacont_SMD": ("SMD", {}),
+}
+
+
+def variants(names: dict[str, Any], table: pd.DataFrame) -> dict[str, Any]:
+    """Return effect sizes by other measures and rules."""
+    found = {}
+    for name in names:
+        measure, choices = VARIANTS.get(name, (name, {}))
+        if measure in MEASURES:
+            effects = effect_sizes(table, measure=measure, **choices)
+            se = np.sqrt(effects["vi"])
+            found[name] = {"yi": effects["yi"], "vi": effects["vi"], "se": se}
+    return found
+
+
+def escalc_variants(reference: Reference) -> dict[str, Any]:
+    """Return effect sizes of means and correlations by other measures and rules."""
+    return variants(reference.data["escalc_variants"], reference.table)
+
+
+def proportion(reference: Reference) -> dict[str, Any]:
+    """Return effect sizes of proportions and the back-transformed pooled proportion."""
+    found = variants(reference.data["proportion"], reference.table)
+    effects = effect_sizes(reference.table, measure="PFT")
+    fitted = fit(effects["yi"], effects["vi"], test="z")
+    size = len(effects) / np.sum(1 / effects["ni"].to_numpy(float))
+    ends = [back_transform(item[0], "PFT", size) for item in (fitted.b, fitted.low, fitted.high)]
+    return found | {"PFT_backtransformed": {"est": ends[0], "ci": ends[1:]}}
+
+
+def rate(reference: Reference) -> dict[str, Any]:
+    """Return effect sizes of rates and what was pooled from them."""
+    return variants(reference.data["rate"], reference.table)
+
+
+def leave1out(reference: Reference) -> dict[str, Any]:
+    """Pool without each study in turn."""
+    return {
+        name: _columns(_repeated(sensitivity.leave_one_out, reference.effects, name))
+        for name in reference.data["leave1out"]
+    }
+
+
+def cumul(reference: Reference) -> dict[str, Any]:
+    """Pool as studies accumulate."""
+    found: dict[str, Any] = {}
+    for order, block in reference.data["cumul"].items():
+        if order == "year_order":
+            continue
+        effects = reference.effects
+        if order == "by_year":
+            effects = effects.iloc[np.atleast_1d(reference.data["cumul"]["year_order"])]
+        found[order] = {
+            name: _columns(_repeated(sensitivity.cumulative, effects, name)) for name in block
+        }
+    return found
+
+
+def _repeated(function: Callable[..., Any], effects: pd.DataFrame, name: str) -> pd.DataFrame:
+    method, _, knha = name.partition("_")
+    test = "hartung_knapp" if knha else "z"
+    return function(effects, test=test, floor="none", **_choices(method)).table
+
+
+def _columns(table: pd.DataFrame) -> dict[str, Any]:
+    names = {
+        "value": "mu",
+        "statistic": "stat",
+        "low": "ci_lb",
+        "high": "ci_ub",
+        "Q_p": "Qp",
+    }
+    return {names.get(name, name): table[name].to_numpy() for name in table.columns[1:]}
+
+
+def influence(reference: Reference) -> dict[str, Any]:
+    """Return deletion diagnostics."""
+    names = {
+        "cook": "cook_d",
+        "cov_ratio": "cov_r",
+        "tau2_without": "tau2_del",
+        "Q_without": "QE_del",
+        "dfbetas": "dfbs",
+        "influential": "is_infl",
+    }
+    found = {}
+    for method in reference.data["influence"]:
+        table = sensitivity.influence(reference.effects, **_choices(method)).table
+        found[method] = {
+            names.get(name, name): table[name].to_numpy() for name in table.columns[1:]
+        }
+    return found
+
+
+def blup(reference: Reference) -> dict[str, Any]:
+    """Return shrunken effects of the studies."""
+    table = sensitivity.best_predictions(reference.effects).table
+    names = {"value": "pred", "low": "pi_lb", "high": "pi_ub", "se": "se"}
+    return {theirs: table[ours].to_numpy() for ours, theirs in names.items()}
+
+
+def permutest(reference: Reference) -> dict[str, Any]:
+    """Return the exact permutation test."""
+    return {"p": regression.permutation_test(reference.yi, reference.vi)}
+
+
+def metareg(reference: Reference) -> dict[str, Any]:
+    """Regress on moderators, with the design that the file states."""
+    found: dict[str, Any] = {}
+    for formula, block in reference.data["metareg"].items():
+        x = np.array(block["design"], float).T
+        rows = np.atleast_1d(block["rows_used"])
+        yi, vi = reference.yi[rows], reference.vi[rows]
+        found[formula] = {
+            name: _regressed(yi, vi, x, name)
+            for name in block
+            if name.partition("_")[2] in ("z", "knha")
+        }
+    return found
+
+
+def _regressed(yi: np.ndarray, vi: np.ndarray, x: np.ndarray, name: str) -> dict[str, Any]:
+    method, _, test = name.partition("_")
+    chosen = _choices(method) | {"test": "hartung_knapp" if test == "knha" else "z"}
+    fitted = fit(yi, vi, x, **chosen)
+    r2 = regression.explained(fitted, fit(yi, vi, **chosen))
+    return _coefficients(fitted) | {"R2": r2}
+
+
+def _coefficients(fitted: Fit) -> dict[str, Any]:
+    statistic, p = regression.wald(fitted, range(1, len(fitted.b)))
+    return {
+        "k": fitted.k,
+        "b": fitted.b,
+        "se": fitted.se,
+        "stat": fitted.statistic,
+        "t": fitted.statistic,
+        "ddf": fitted.df,
+        "p": fitted.p,
+        "ci_lb": fitted.low,
+        "ci_ub": fitted.high,
+        "vcov": fitted.vcov,
+        "tau2": fitted.tau2,
+        "I2": fitted.i2,
+        "H2": fitted.h2,
+        "QM": statistic,
+        "QMdf": [len(fitted.b) - 1, fitted.df],
+        "QMp": p,
+        "QE": fitted.q,
+        "QEp": fitted.q_p,
+    }
+
+
+def subgroup(reference: Reference) -> dict[str, Any]:
+    """Pool subgroups and test their difference."""
+    block = reference.data["subgroup"]
+    rows = np.atleast_1d(block["rows_used"])
+    effects = reference.effects.iloc[rows].assign(
+        G=[_level(value) for value in reference.effects[block["variable"]].iloc[rows]]
+    )
+    kinds = {
+        "separate_tau2_REML_z": {"tau2": "REML", "test": "z"},
+        "separate_tau2_REML_knha": {"tau2": "REML", "test": "hartung_knapp"},
+        "separate_tau2_DL": {"tau2": "DL", "test": "z"},
+        "EE": {"model": "common", "test": "z"},
+    }
+    found: dict[str, Any] = {
+        name: _groups(regression.subgroups(effects, "G", floor="none", **chosen), block[name])
+        for name, chosen in kinds.items()
+        if name in block
+    }
+    x, _ = regression.design_matrix(effects, ["G"])
+    shared = fit(effects["yi"], effects["vi"], x, test="z")
+    null = fit(effects["yi"], effects["vi"], test="z")
+    found["common_tau2_REML"] = _coefficients(shared) | {"R2": regression.explained(shared, null)}
+    found["meta_common_tau2"] = _shared(effects, block["meta_common_tau2"])
+    return found
+
+
+def _level(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def _groups(result: Any, block: dict[str, Any]) -> dict[str, Any]:
+    by_name = result.table.set_index("group")
+    ordered = [by_name.loc[_level(group["level"])] for group in block["groups"]]
+    groups = [
+        {
+            "k": row["k"],
+            "mu": row["value"],
+            "se": row["se"],
+            "ci": [row["low"], row["high"]],
+            "tau2": row["tau2"],
+            "I2": row["I2"],
+            "Q": row["Q"],
+        }
+        for row in ordered
+    ]
+    p = result["Q_between_p"].value
+    return {
+        "groups": groups,
+        "Q_between": result["Q_between"].value,
+        "df": len(groups) - 1,
+        "p": p,
+    }
+
+
+def _shared(effects: pd.DataFrame, block: dict[str, Any]) -> dict[str, Any]:
+    result = regression.subgroups(effects, "G", shared_tau2=True, test="z", floor="none")
+    table = result.table.set_index("group").loc[[_level(level) for level in block["levels"]]]
+    return {
+        "mu": table["value"].to_numpy(),
+        "se": table["se"].to_numpy(),
+        "tau2": table["tau2"].to_numpy(),
+        "Q_b": result["Q_between"].value,
+        "p": result["Q_between_p"].value,
+    }
+
+
+PREDICTIONS = {
+    "V": "classic_k_minus_1",
+    "HTS": "HTS_k_minus_2",
+    "HK": "t_k_minus_1",
+    "HK-PR": "t_k_minus_2",
+    "KR": "KR",
+    "KR-PR": "KR_PR",
+    "S": "normal",
+}
+FLOORS = {"none": "none", "se": "scale", "ci": "interval", "IQWiG6": "iqwig6"}
+
+
+def meta_pkg(reference: Reference) -> dict[str, Any]:
+    """Return what the package meta computes: prediction intervals, floors, Kenward-Roger, I²."""
+    yi, vi = reference.yi, reference.vi
+    fitted, classic = fit(yi, vi), fit(yi, vi, test="z")
+    kr = fit(yi, vi, test="kenward_roger")
+    df = {"V": fitted.k - 1, "HTS": fitted.k - 2, "HK": fitted.k - 1, "HK-PR": fitted.k - 2}
+    df |= {"KR": kr.df, "KR-PR": (kr.df or 0) - 1, "S": None}
+    predicted = {}
+    for name, variant in PREDICTIONS.items():
+        limits = prediction_interval(classic if name == "S" else fitted, variant) or (None, None)
+        predicted[name] = {"lb": limits[0], "ub": limits[1], "df": df[name]}
+    floors = {name: fit(yi, vi, floor=floor) for name, floor in FLOORS.items()}
+    tau2 = np.array([fitted.tau2, *(tau2_interval(fitted) or (np.nan, np.nan))])
+    from_q = q_based(fitted)
+    return {
+        "pi_reml": predicted,
+        "hk_adhoc": {
+            name: {"mu": one.b[0], "se": one.se[0], "ci": [one.low[0], one.high[0]], "df": one.df}
+            for name, one in floors.items()
+        },
+        "kenward_roger": {"se": kr.se[0], "ci": [kr.low[0], kr.high[0]], "df": kr.df},
+        "I2_tau2": tau2 / (tau2 + fitted.typical_v),
+        "I2_Q": np.array(from_q["I2"]) / 100,
+        "H_Q": from_q["H"],
+    }
+
+
+COMPUTED: dict[str, Callable[[Reference], dict[str, Any]]] = {
+    "escalc": escalc,
+    "escalc_variants": escalc_variants,
+    "proportion": proportion,
+    "rate": rate,
+    "fits": fits,
+    "hksj": _tested("hartung_knapp"),
+    "hksj_adhoc": _tested("hartung_knapp", "scale"),
+    "t_test": _tested("t"),
+    "level90_reml_knha": level90,
+    "tau2_ci": tau2_ci,
+    "leave1out": leave1out,
+    "cumul": cumul,
+    "influence": influence,
+    "blup": blup,
+    "permutest_exact": permutest,
+    "metareg": metareg,
+    "subgroup": subgroup,
+    "meta_pkg": meta_pkg,
+}
+"""Who computes which feature of a file."""

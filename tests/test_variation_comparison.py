@@ -1,0 +1,125 @@
+"""Benchmarks, quantiles and trends: hand cases, another implementation, properties, refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+from evidence.errors import DataError
+from evidence.variation import comparison
+
+
+def areas(numerators, denominators):
+    return pd.DataFrame({"numerator": numerators, "denominator": denominators})
+
+
+def test_an_interval_that_holds_the_benchmark_is_similar():
+    rows = comparison.with_benchmark(
+        areas([50, 60, 70, 30], [100] * 4), benchmark=50, direction_better="higher"
+    )
+
+    # Wilson 95 % of 60 in 100 is 50.2 to 69.1
+    assert rows["judgement"].tolist() == ["similar", "better", "better", "worse"]
+    assert rows["judgement_5"].tolist()[1:] == ["better 95 %", "better 99.8 %", "worse 99.8 %"]
+
+
+@pytest.mark.parametrize(
+    ("direction", "names"),
+    [
+        ("higher", ["better", "worse"]),
+        ("lower", ["worse", "better"]),
+        ("none", ["higher", "lower"]),
+    ],
+)
+def test_the_direction_names_the_judgement(direction, names):
+    rows = comparison.with_benchmark(
+        areas([90, 10], [100, 100]), benchmark=50, direction_better=direction
+    )
+
+    assert rows["judgement"].tolist() == names
+
+
+def test_an_area_without_people_is_no_figure_and_the_other_is_judged():
+    rows = comparison.with_benchmark(
+        areas([0, 90], [0, 100]), benchmark=50, direction_better="none"
+    )
+
+    assert rows["judgement"].tolist() == ["no figure", "higher"]
+
+
+def test_ten_areas_fall_into_five_pairs_highest_first():
+    table = pd.DataFrame({"value": range(10)})
+
+    rows = comparison.quantiles(table)
+
+    assert rows["quantile"].tolist() == [5, 5, 4, 4, 3, 3, 2, 2, 1, 1]
+    assert comparison.quantiles(table, highest_first=False)["quantile"].tolist() == [
+        *[1, 1, 2, 2, 3],
+        *[3, 4, 4, 5, 5],
+    ]
+
+
+def test_areas_of_one_value_share_a_quantile_and_a_missing_one_has_none():
+    table = pd.DataFrame({"value": [1.0, 1, 1, 4, 5, 6, np.nan]})
+
+    rows = comparison.quantiles(table, number=3)
+
+    assert rows["quantile"].iloc[:3].nunique() == 1
+    assert pd.isna(rows["quantile"].iloc[6])
+    assert rows["quantile_status"].iloc[6] == "missing"
+
+
+def test_a_parent_with_fewer_areas_than_quantiles_gets_none():
+    table = pd.DataFrame({"value": range(8), "region": ["A"] * 5 + ["B"] * 3})
+
+    rows = comparison.quantiles(table, within="region")
+
+    assert rows["quantile"].notna().tolist() == [True] * 5 + [False] * 3
+    assert rows["quantile_status"].iloc[7] == "fewer than 5 areas"
+
+
+def test_one_quantile_is_refused():
+    with pytest.raises(DataError, match="at least 2 quantiles; got 1"):
+        comparison.quantiles(pd.DataFrame({"value": [1, 2]}), number=1)
+
+
+def months(x, n):
+    return areas(x, n).assign(period=[str(2010 + i) for i in range(len(x))])
+
+
+def test_slopes_and_their_errors_equal_those_of_a_fitted_model():
+    x, n = np.array([120, 135, 160, 170, 190]), np.array([1010, 1032, 1044, 1051, 1060])
+    design = sm.add_constant(np.arange(1, 6))
+    logit = sm.GLM(np.column_stack([x, n - x]), design, family=sm.families.Binomial()).fit(
+        tol=1e-12
+    )
+    poisson = sm.GLM(x, design, family=sm.families.Poisson(), offset=np.log(n)).fit(tol=1e-12)
+
+    result = comparison.trend(months(x, n), direction_better="none", indicator="Seen")
+
+    assert result["odds_slope"].value == pytest.approx(logit.params[1], rel=1e-8)
+    assert result["odds_slope"].se == pytest.approx(logit.bse[1], rel=1e-7)
+    assert result["rate_slope"].value == pytest.approx(poisson.params[1], rel=1e-8)
+    assert result.text.startswith("Seen rose over 5 periods")
+
+
+def test_two_groups_give_the_chi_square_of_the_two_by_two_table():
+    """With two periods Armitage's test is Pearson's chi-square."""
+    two = comparison._armitage(np.array([1.0, 2.0]), np.array([30, 50]), np.array([100, 100]))
+
+    assert two == pytest.approx(200 * (30 * 50 - 70 * 50) ** 2 / (80 * 120 * 100 * 100))
+
+
+def test_turning_time_round_turns_the_slope():
+    there = comparison.trend(months([10, 20, 30], [100] * 3), direction_better="none")
+    back = comparison.trend(months([30, 20, 10], [100] * 3), direction_better="none")
+
+    assert there["odds_slope"].value == pytest.approx(-back["odds_slope"].value)
+    assert there["chi2"].value == pytest.approx(back["chi2"].value)
+
+
+@pytest.mark.parametrize("x", [[0, 0, 0], [5, 5, 5]])
+def test_no_events_or_only_events_are_a_reason_and_not_a_number(x):
+    result = comparison.trend(months(x, [5, 5, 5]), direction_better="none")
+
+    assert not result.known
