@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evidence.data.catalogue import Dataset as Dataset
     from evidence.data.catalogue import Doubt as Doubt
     from evidence.data.catalogue import Indicator as Indicator
+    from evidence.data.catalogue import area as area
     from evidence.data.catalogue import areas as areas
     from evidence.data.catalogue import current_hash as current_hash
     from evidence.data.catalogue import dataset as dataset
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from evidence.data.tables import load as load
 
 _HOMES = {
-    "catalogue": "Area Dataset Doubt Indicator areas current_hash dataset datasets definition "
+    "catalogue": "Area Dataset Doubt Indicator area areas current_hash dataset datasets definition "
     "forget frameworks indicators noted protocol root",
     "counts": "doubts indicator",
     "plausibility": "Notice notices",

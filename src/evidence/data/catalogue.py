@@ -128,6 +128,23 @@ def areas(kind: str | None = None) -> list[Area]:
     return [area for area in found if kind in (None, area.kind)]
 
 
+def area(code: str) -> Area:
+    """Return the area with this code.
+
+    Raises
+    ------
+    CatalogueError
+        If there is none.
+    """
+    known = {item.code: item for item in areas()}
+    if code not in known:
+        raise CatalogueError(
+            f"an area must be in data/definitions/areas.yml; {code!r} is not. "
+            f"{nearest(code, list(known), 'Choose one of them.')}"
+        )
+    return known[code]
+
+
 def frameworks() -> list[Framework]:
     """Return the frameworks of data/definitions/frameworks.yml: steps, lessons, principles.
 

@@ -271,6 +271,15 @@ class Area:
     successor: str = ""
     note: str = ""
 
+    def described(self) -> dict[str, str]:
+        """Return what the area was and what took its place, part by part, in words."""
+        return {
+            "Code": f"{self.code} ({self.ons_code})",
+            "Today's integrated care board": f"{self.icb_name} ({self.icb_code})",
+            "Taken over by": self.successor or "not stated",
+            "Note": self.note or "none",
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framework:

@@ -33,6 +33,21 @@ class Series:
         """The measures of the source that the series needs."""
         return [name for name in (self.part, self.whole, self.minus) if name]
 
+    def described(self, services: Sequence[str], months: pd.DataFrame) -> dict[str, str]:
+        """Return what the series counts, part by part, in words for a reader."""
+        gaps = months.loc[months["status"] != "ok", "period"]
+        words = [name.replace("_", " ") for name in self.measures]
+        return {
+            "Counted": words[0],
+            "Out of": " less ".join(words[1:]) or "nothing: a count",
+            "Better": {"none": "no direction is better"}.get(
+                self.direction_better, self.direction_better
+            ),
+            "Service codes": " ".join(services),
+            "Codes reporting": f"{months['services'].min()} to {months['services'].max()} a month",
+            "Months without a figure": " ".join(gaps) or "none",
+        }
+
 
 SERIES = {
     "recovery": Series(
