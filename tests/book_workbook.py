@@ -68,7 +68,8 @@ PROSE = {
     "index.md": """\
 # Front
 
-Recovery was {num}`recovery/funnel/pooled` % ({num}`recovery/funnel/pooled[low]:.2f` at least).
+Recovery was {num}`recovery/funnel/pooled` % ({num}`recovery/funnel/pooled[low]:.2f` at least;
+of {num}`recovery/funnel/areas`).
 See [the page](recovery.md) and {cite:t}`maker2020`.
 Of a page that failed we know {num}`failing/funnel/pooled`.
 

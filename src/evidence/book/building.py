@@ -294,8 +294,10 @@ def _assemble(report: Report, place: _Place, downloads: Mapping[str, Path | str]
     shutil.rmtree(new, ignore_errors=True)
     (new / "_static").mkdir(parents=True)
     pages = [f"{page.id}.html" for page in report.pages]
-    for name in [*pages, "search.html", "searchindex.js", *(f"_static/{name}" for name in STATIC)]:
+    for name in [*pages, "search.html", *(f"_static/{name}" for name in STATIC)]:
         shutil.copyfile(html / name, new / name)
+    index = (html / "searchindex.js").read_text(encoding="utf-8")
+    (new / "searchindex.js").write_text(_without_lost_words(index), encoding="utf-8", newline="\n")
     for name in THEME_FILES:
         shutil.copyfile(HERE / "theme" / name, new / "_static" / name)
     _copy_images(html, new, pages)
@@ -306,6 +308,19 @@ def _assemble(report: Report, place: _Place, downloads: Mapping[str, Path | str]
             shutil.copyfile(origin, target)
         else:
             target.write_text(origin, encoding="utf-8", newline="\n")
+
+
+def _without_lost_words(index: str) -> str:
+    """Return the search index without words that no page holds any more.
+
+    An incremental build leaves them in, so that its index would differ from that of a full one.
+    """
+    start, end = index.index("(") + 1, index.rindex(")")
+    known = json.loads(index[start:end])
+    for part in ("terms", "titleterms"):
+        known[part] = {word: pages for word, pages in known[part].items() if pages != []}
+    text = json.dumps(known, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return f"{index[:start]}{text}{index[end:]}"
 
 
 def _copy_images(html: Path, new: Path, pages: list[str]) -> None:

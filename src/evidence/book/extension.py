@@ -15,7 +15,6 @@ from typing import Any
 
 from docutils import nodes
 from docutils.utils.math import latex2mathml
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
@@ -37,6 +36,10 @@ PLAIN_FORMAT = re.compile(r":,?(\.\d)?[df%]")
 
 class Fold(nodes.General, nodes.Element):
     """A part of the page that opens when the reader asks for it."""
+
+
+class Unsearched(nodes.General, nodes.Element):
+    """HTML that the search leaves out: hashes, file names, lists of links."""
 
 
 class FoldDirective(SphinxDirective):
@@ -64,11 +67,15 @@ class TilesDirective(SphinxDirective):
         if not any(tile["pages"] for tile in tiles):
             raise self.error("boroughs are linked to area pages; the report plans none")
         draw = pieces.tile_grid if self.name == "tile-grid" else pieces.borough_list
-        return [nodes.raw("", draw(tiles), format="html")]
+        return [Unsearched(html=draw(tiles))]
 
 
 class NumberRole(SphinxRole):
-    """``{num}`page/result/key:.1f```: a number of a published run, linked to its page."""
+    """``{num}`page/result/key:.1f```: a number of a published run, linked to its page.
+
+    ``[low]``, ``[high]``, ``[n]`` or ``[k]`` after the key take another field of the estimate.
+    Without a format, counts are whole and everything else has one decimal.
+    """
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """Return the number, or a warning if no run has it."""
@@ -96,35 +103,29 @@ class NumberRole(SphinxRole):
             named = ", ".join(known["results"]) or "none"
             self._warn(f"page {page!r} has no result {result!r} (it has: {named})")
             return "?"
-        value = estimates.get(key, {}).get((found["field"] or "[value]")[1:-1])
+        estimate = estimates.get(key, {})
+        value = estimate.get((found["field"] or "[value]")[1:-1])
         if value is None:
             self._warn(f"no figure {key!r} in result {result!r} of page {page!r}")
             return "?"
-        return shown_number(value, (found["format"] or "")[1:])
+        counted = not estimate.get("unit") and "low" not in estimate
+        form = (found["format"] or "")[1:] or (
+            ",.0f" if counted and value == int(value) else ",.1f"
+        )
+        return shown_number(value, form)
 
     def _linked(self, page: str, text: str) -> nodes.Node:
-        link = addnodes.pending_xref(
-            "",
-            nodes.inline("", text, classes=["ev-num"]),
-            refdomain="std",
-            reftype="doc",
-            reftarget=page,
-            refdoc=self.env.docname,
-            refexplicit=True,
-            refwarn=True,
-        )
-        self.set_source_info(link)
+        link = nodes.reference("", "", internal=True, refuri=f"{page}.html", classes=["ev-num"])
+        link += nodes.inline("", text)
         return link
 
     def _warn(self, message: str) -> None:
         logger.warning("%s: %s", self.text, message, location=self.get_location())
 
 
-def shown_number(value: float, form: str = "") -> str:
-    """Return a number as prose shows it: 1 decimal or whole by default, a true minus sign."""
-    form = form or (",.0f" if float(value).is_integer() else ",.1f")
-    value = round(value) if form.endswith("d") else value
-    return format(value, form).replace("-", "−")
+def shown_number(value: float, form: str) -> str:
+    """Return a number as prose shows it, with a true minus sign."""
+    return format(round(value) if form.endswith("d") else value, form).replace("-", "−")
 
 
 def add_pieces(app: Sphinx, doctree: nodes.document) -> None:
@@ -140,7 +141,7 @@ def add_pieces(app: Sphinx, doctree: nodes.document) -> None:
         logger.warning("a page must begin with a title", location=docname)
         return
     if html := pieces.box(facts):
-        top.insert(1, nodes.raw("", html, format="html"))
+        top.insert(1, _searched(html))
     code = list(doctree.findall(Fold)) if facts["state"] == COMPLETE else []
     for fold in code:
         fold.parent.remove(fold)
@@ -149,19 +150,32 @@ def add_pieces(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def _end_of_page(facts: dict[str, Any], code: list[Fold]) -> list[nodes.Node]:
-    end: list[nodes.Node] = []
-    if facts["cautions"]:
-        end.append(_section("Cautions", [pieces.caution_list(facts["cautions"])]))
-    origin = _section("Where this comes from", [pieces.computed(facts)])
-    origin.extend([*code, nodes.raw("", pieces.downloads(facts), format="html")])
-    return [*end, origin]
+    doubts = _searched(pieces.caution_list(facts["cautions"]))
+    origin = [Unsearched(html=pieces.computed(facts)), *code]
+    return [
+        *([_section("Cautions", doubts)] if facts["cautions"] else []),
+        _section("Where this comes from", *origin, Unsearched(html=pieces.downloads(facts))),
+    ]
 
 
-def _section(title: str, html: list[str]) -> nodes.section:
+def _section(title: str, *content: nodes.Node) -> nodes.section:
     section = nodes.section(ids=[nodes.make_id(title)], names=[nodes.fully_normalize_name(title)])
     section += nodes.title("", title)
-    section.extend(nodes.raw("", each, format="html") for each in html)
+    section.extend(content)
     return section
+
+
+def _searched(html: str) -> nodes.raw:
+    """Return HTML whose words the search finds; spaces keep those of neighbouring tags apart."""
+    return nodes.raw("", html.replace("><", "> <"), format="html")
+
+
+def _visit_unsearched(translator: Any, node: Unsearched) -> None:
+    translator.body.append(node["html"])
+
+
+def _depart_unsearched(_translator: Any, _node: Unsearched) -> None:
+    """Leave nothing behind: the HTML is whole."""
 
 
 def _visit_fold(translator: Any, node: Fold) -> None:
@@ -249,6 +263,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_config_value("evidence_navigation", [], "html")
     app.add_config_value("evidence_version", "", "env")
     app.add_node(Fold, html=(_visit_fold, _depart_fold))
+    app.add_node(Unsearched, html=(_visit_unsearched, _depart_unsearched))
     app.add_directive("fold", FoldDirective)
     app.add_directive("tile-grid", TilesDirective)
     app.add_directive("borough-list", TilesDirective)
