@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, Literal
@@ -423,6 +423,7 @@ class Result:
     def _table_html(self) -> str:
         if self.table.empty:
             return ""
+        numbers = self.table.select_dtypes("float64")
         html_table = self.table.to_html(
             index=False,
             border=0,
@@ -430,13 +431,18 @@ class Result:
             justify="unset",
             na_rep="",
             escape=True,
-            float_format=_shown,
+            formatters={name: _printed(numbers[name]) for name in numbers},
         )
         return html_table.replace(' style="text-align: unset;"', "")
 
 
-def _shown(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+def _printed(column: pd.Series) -> Callable[[float], str]:
+    """Return how a column's numbers are printed: the same decimals in every row."""
+    known = column[np.isfinite(column)]
+    whole = bool((known == known.round()).all())
+    largest = float(known.abs().max()) if len(known) else 0.0
+    decimals = 0 if whole or largest >= 1000 else 1 if largest >= 10 else 2 if largest >= 1 else 3
+    return lambda value: f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _number(key: str, name: str, value: Any) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -151,10 +152,16 @@ def service_events(services: Sequence[str], series: pd.DataFrame) -> list[dict[s
     codes = set(services)
     first, last = series["period"].iloc[0], series["period"].iloc[-1]
     return [
-        {"date": row.date, "label": f"{row.old_codes.replace(';', ', ')} to {row.new_code}"}
+        {"date": row.date, "label": _event_label(row)}
         for row in events.itertuples()
         if first < row.date <= last and codes & {row.new_code, *row.old_codes.split(";")}
     ]
+
+
+def _event_label(event: Any) -> str:
+    places = event.note.partition(":")[0].partition(" under")[0]
+    merged = len(event.old_codes.split(";")) > 1
+    return f"{places}: {'one code' if merged else 'new code'}"
 
 
 def _series(measure: str) -> Series:
