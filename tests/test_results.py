@@ -328,7 +328,7 @@ def test_the_display_carries_the_classes_and_shows_whole_labels_and_plain_counts
     for name in ("ev-result", "ev-text", "ev-cautions", "ev-caution-rounding", "ev-table"):
         assert name in shown
     cells = [text.split("</td>")[0] for text in shown.split("<td>")[1:]]
-    assert cells == [label, "98195", "0.1235", ""]
+    assert cells == [label, "98,195", "0.123", ""]
     assert "style=" not in shown
 
 
