@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from evidence.errors import DataError
 from evidence.results import Result
-from evidence.variation import limits, spc
+from evidence.variation import limits, periods, spc
 
 STEADY = [10, 12, 9, 11, 10, 12, 9, 11, 10, 12, 9, 11, 10, 12]
 
 
 def months(values, start=24000, **columns):
-    periods = [spc.period_label(start + i, "month") for i in range(len(values))]
-    return pd.DataFrame({"period": periods, "value": values, **columns})
+    labels = [periods.period_label(start + i, "month") for i in range(len(values))]
+    return pd.DataFrame({"period": labels, "value": values, **columns})
 
 
 def chart(values, **choices):
@@ -212,7 +212,7 @@ def test_improvement_and_concern_change_places_with_the_direction(values):
 
 
 @pytest.mark.parametrize(
-    ("periods", "numbers", "kind"),
+    ("labels", "numbers", "kind"),
     [
         (["2024-12", "2025-01"], [24299, 24300], "month"),
         (["2024-12-01", "2025-01-01"], [24299, 24300], "month"),
@@ -223,8 +223,8 @@ def test_improvement_and_concern_change_places_with_the_direction(values):
         (["1", "2"], [1, 2], "number"),
     ],
 )
-def test_periods_are_counted_so_that_neighbours_differ_by_one(periods, numbers, kind):
-    found, found_kind = spc.period_numbers(periods)
+def test_periods_are_counted_so_that_neighbours_differ_by_one(labels, numbers, kind):
+    found, found_kind = periods.period_numbers(labels)
 
     assert found.tolist() == numbers
     assert found_kind == kind
@@ -271,3 +271,128 @@ def test_a_chart_survives_json():
     assert Result.loads(result.dumps()) == result
     assert result["target"].value == 11.0
     assert len(result.text.split()) <= 40
+
+
+@pytest.mark.parametrize(
+    ("target", "direction", "assurance"),
+    [
+        (5.0, "higher", "consistently met"),
+        (50.0, "higher", "consistently missed"),
+        (10.5, "higher", "met or missed by chance"),
+        (5.0, "lower", "consistently missed"),
+        (50.0, "lower", "consistently met"),
+        (50.0, "none", ""),
+        (None, "higher", ""),
+    ],
+)
+def test_assurance_says_whether_limits_clear_the_target(target, direction, assurance):
+    result = chart(STEADY, target=target, direction_better=direction)
+
+    assert spc.icons(result) == {"variation": "common cause", "assurance": assurance}
+
+
+def test_a_target_equal_to_a_limit_is_met_or_missed_by_chance():
+    lower = chart(STEADY)["lower"].value
+
+    seen = spc.icons(chart(STEADY, target=lower))
+
+    assert seen["assurance"] == "met or missed by chance"
+
+
+def test_the_latest_point_gives_the_variation_icon():
+    assert spc.icons(chart([*STEADY, 30]))["variation"] == "improvement"
+
+
+def counted(p, n, seed=5, drift=0.0):
+    draw = np.random.default_rng(seed)
+    wobble = draw.normal(0, drift, len(n))
+    table = months(np.zeros(len(n)))
+    return table.assign(numerator=draw.binomial(n, np.clip(p + wobble, 0, 1)), denominator=n)
+
+
+def test_a_p_prime_chart_of_pure_chance_is_a_p_chart():
+    """Without extra variation σ_z is near 1, and limits are p ± 3 √(p q / n)."""
+    n = np.random.default_rng(2).integers(2000, 9000, 400)
+    result = spc.p_prime(counted(0.3, n), direction_better="higher")
+    rows, p = result.table, result["mean"].value / 100
+
+    assert result["sigma_z"].value == pytest.approx(1, abs=0.1)
+    half = 3 * result["sigma_z"].value * np.sqrt(p * (1 - p) / n)
+    np.testing.assert_allclose(rows["upper"], 100 * (p + half), rtol=1e-3)
+    assert (rows["rule"] == "outside limits").mean() < 0.01
+
+
+def test_a_p_prime_chart_widens_where_large_denominators_vary_more_than_chance():
+    n = np.full(60, 100_000)
+    result = spc.p_prime(counted(0.3, n, drift=0.02), direction_better="lower")
+
+    assert result["sigma_z"].value > 8
+    assert (result.table["rule"] == "outside limits").sum() <= 2
+
+
+def test_a_u_prime_chart_takes_rates_and_a_month_without_people_is_no_figure():
+    n = np.full(20, 1000)
+    table = counted(0.2, n)
+    table.loc[4, "denominator"] = 0
+
+    result = spc.p_prime(table, measure="rate", multiplier=1000, direction_better="none")
+
+    assert result.table["point"].iloc[4] == "no figure"
+    assert result["mean"].value == pytest.approx(200, abs=15)
+    assert Result.loads(result.dumps()) == result
+
+
+def panel(series=30, length=40, seed=4):
+    draw = np.random.default_rng(seed)
+    rows = [
+        months(draw.normal(50, 5, length).round(2)).assign(
+            service=f"S{at}", direction=("higher", "lower", "none")[at % 3]
+        )
+        for at in range(series)
+    ]
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_many_charts_at_once_equal_each_chart_by_itself():
+    table = panel()
+    table = table.drop(index=[17, 300, 301]).sample(frac=1, random_state=3)
+
+    many = spc.charts(table, by=["service"], direction_better="direction")
+
+    for name, rows in many.groupby("service"):
+        direction = rows["direction"].iloc[0]
+        alone = chart(
+            table[table["service"] == name], direction_better=direction, bounds=(None, None)
+        ).table
+        alone = alone[alone["point"] != "no figure"]
+        assert rows["point"].tolist() == alone["point"].tolist()
+        assert rows["rule"].tolist() == alone["rule"].tolist()
+        np.testing.assert_allclose(rows["upper"], alone["upper"])
+
+
+def test_many_charts_refuse_a_repeated_month_and_an_unknown_direction():
+    table = panel(series=2)
+
+    with pytest.raises(DataError, match="one row for each service and period; repeated"):
+        spc.charts(pd.concat([table, table.head(1)]), by=["service"], direction_better="higher")
+    with pytest.raises(DataError, match="a direction must be higher, lower or none"):
+        spc.charts(table, by=["service"], direction_better="up")
+
+
+def test_bench_four_hundred_thousand_points_with_rules_and_labels(benchmark):
+    draw = np.random.default_rng(1)
+    labels = months(np.zeros(60))["period"].tolist()
+    table = pd.DataFrame(
+        {
+            "series": np.repeat(np.arange(6600), 60),
+            "period": np.tile(labels, 6600),
+            "value": draw.normal(100, 10, 396_000),
+        }
+    )
+
+    rows = benchmark.pedantic(
+        spc.charts, (table,), {"by": ["series"], "direction_better": "higher"}, rounds=3
+    )
+
+    assert len(rows) == 396_000
+    assert 0 < (rows["point"] != "common cause").mean() < 0.1

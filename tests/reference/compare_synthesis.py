@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from evidence.synthesis import regression, sensitivity
+from evidence.synthesis import bias, regression, sensitivity
 from evidence.synthesis.effects import effect_sizes
 from evidence.synthesis.fit import Fit, fit, prediction_interval, q_based, tau2_interval
 from evidence.synthesis.measures import MEASURES, back_transform
+from evidence.synthesis.selection import selection_model
 
 NOT_FIGURES = {
     "name",
@@ -99,6 +101,19 @@ class Comparison:
     not_compared: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     missing: list[str] = field(default_factory=list)
+    reasons: set[str] = field(default_factory=set)
+
+    def lines(self, name: str) -> list[str]:
+        """Return the counts of this file, one line for all and one per feature left out."""
+        total = sum(self.agreed.values()) + len(self.differs)
+        line = f"synthesis {name}: {total} compared, {sum(self.agreed.values())} agreed"
+        if self.differs:
+            line += f", {len(self.differs)} DIFFER"
+        left = [f"{size} of {feature}" for feature, size in sorted(self.not_compared.items())]
+        left += [
+            f"{size} refused by R in {feature}" for feature, size in sorted(self.refused.items())
+        ]
+        return [line + (f"; not compared: {', '.join(left)}" if left else "")]
 
 
 LISTED = re.compile(r"^- `([^`]+)` `([^`]+)`(?: of `([^`]+)`)?: not compared, because (.+)$", re.M)
@@ -164,7 +179,11 @@ def _compare_one(
     if value is REFUSED:
         found.refused[feature] += 1
         return
-    if any(fnmatch(f"{name}:{path}", pattern) for pattern, _ in skipped):
+    listed = {pattern for pattern, _ in skipped if fnmatch(f"{name}:{path}", pattern)}
+    found.reasons |= listed
+    if listed or any(
+        fnmatch(path, f"{part}/*") for part in computed.get(feature, {}).get(BELOW, ())
+    ):
         found.not_compared[feature] += size
         return
     ours = _at(computed, path)
@@ -179,6 +198,8 @@ def _compare_one(
 
 
 MISSING = object()
+BELOW = "R stopped below the maximum"
+"""Where a feature keeps the paths whose reference has a lower likelihood than ours (README)."""
 
 
 def _at(tree: Any, path: str) -> Any:
@@ -211,6 +232,7 @@ def _problem(path: str, ours: Any, value: Any) -> str:
     wrong = ~np.isclose(mine, theirs, rtol=rtol, atol=atol, equal_nan=True)
     if len(theirs) > 3:
         wrong &= ~(np.isnan(theirs) & np.isfinite(mine))
+    wrong &= ~(np.isnan(theirs) & np.isinf(mine))
     if not wrong.any():
         return ""
     at = int(np.flatnonzero(wrong)[0])
@@ -222,6 +244,8 @@ CLOSED, ITERATIVE, POOLED, LIMITS = (1e-10, 1e-12), (1e-6, 1e-8), (1e-7, 1e-9), 
 TOLERANCES: list[tuple[str, tuple[float, float]]] = [
     (r"^(escalc|binary/escalc_variants|escalc_variants|proportion|rate)/.*(yi|vi)$", CLOSED),
     (r"^escalc/", CLOSED),
+    (r"^selmodel/", (1e-3, 1e-4)),
+    (r"^trimfill/[^/]*/(mu|se|ci|tau2|p|filled_yi)$", (1.5e-3, 1e-5)),
     (r"tau2_ci/DL_GENQ", (1e-5, 2e-4)),
     (r"tau2_ci/", LIMITS),
     (r"/(tau2|se_tau2|I2|H2|tau2_del)$", ITERATIVE),
@@ -614,6 +638,177 @@ def meta_pkg(reference: Reference) -> dict[str, Any]:
     }
 
 
+EGGER: dict[str, dict[str, Any]] = {
+    "lm_sei": {},
+    "lm_vi": {"predictor": "variance"},
+    "lm_ninv": {"predictor": "inverse_n"},
+    "rma_reml_sei": {"model": "random"},
+    "rma_reml_knha_sei": {"model": "random", "test": "hartung_knapp"},
+    "rma_dl_sei": {"model": "random", "tau2": "DL"},
+}
+
+
+def egger(reference: Reference) -> dict[str, Any]:
+    """Return regression tests of small-study effects."""
+    found = {}
+    for name, chosen in EGGER.items():
+        if name not in reference.data["egger"] or "error" in reference.data["egger"][name]:
+            continue
+        n = _people(reference) if name == "lm_ninv" else None
+        found[name] = _egger(bias.regression_test(reference.yi, reference.vi, n=n, **chosen))
+    return found
+
+
+def _egger(fitted: Fit) -> dict[str, Any]:
+    return {
+        "stat": fitted.statistic[1],
+        "ddf": fitted.df,
+        "p": fitted.p[1],
+        "est": fitted.b[0],
+        "ci": [fitted.low[0], fitted.high[0]],
+    }
+
+
+def _people(reference: Reference) -> np.ndarray:
+    table = reference.table.iloc[reference.rows]
+    if {"n1i", "n2i"} <= set(table):
+        return (table["n1i"] + table["n2i"]).to_numpy(float)
+    return table["ni"].to_numpy(float)
+
+
+def begg(reference: Reference) -> dict[str, Any]:
+    """Return the rank test."""
+    tau, p = bias.rank_test(reference.yi, reference.vi)
+    return {"tau": tau, "p": p}
+
+
+def begg_asymptotic(reference: Reference) -> dict[str, Any]:
+    """Return the rank test with the normal approximation."""
+    tau, p = bias.rank_test(reference.yi, reference.vi, exact=False)
+    return {"tau": tau, "p": p}
+
+
+def trimfill(reference: Reference) -> dict[str, Any]:
+    """Return what trim and fill adds and finds."""
+    found: dict[str, Any] = {}
+    for name, block in reference.data["trimfill"].items():
+        method, estimator, *side = name.split("_")
+        result = bias.trim_and_fill(
+            reference.effects,
+            estimator=estimator,
+            side=side[0] if side else "",
+            **_choices(method),
+        )
+        if result.known and "error" not in block:
+            found[name] = _filled(result)
+    return found
+
+
+def _filled(result: Any) -> dict[str, Any]:
+    pooled, missing = result["filled"], result["missing"]
+    k0 = int(missing.value)
+    return {
+        "k0": k0,
+        "se_k0": missing.se,
+        "k": pooled.k,
+        "mu": pooled.value,
+        "se": pooled.se,
+        "ci": [pooled.low, pooled.high],
+        "tau2": result["tau2"].value,
+        "p": 2 * stats.norm.sf(abs(pooled.value / pooled.se)),
+        "p_k0": 0.5**k0 * 0.5 if result.settings["estimator"] == "R0" else None,
+        "filled_yi": result.table["yi"].to_numpy(),
+        "filled_vi": result.table["vi"].to_numpy(),
+    }
+
+
+def fsn(reference: Reference) -> dict[str, Any]:
+    """Return fail-safe numbers."""
+    kinds = {"rosenthal": "rosenthal", "orwin_half": "orwin", "rosenberg": "rosenberg"}
+    common = fit(reference.yi, reference.vi, model="common", test="z")
+    p = {
+        "rosenthal": stats.norm.sf(
+            abs(np.sum(reference.yi / np.sqrt(reference.vi)) / np.sqrt(len(reference.yi)))
+        ),
+        "rosenberg": common.p[0],
+    }
+    return {
+        name: {"fsnum": bias.fail_safe_n(reference.yi, reference.vi, kind), "p": p.get(name)}
+        for name, kind in kinds.items()
+    }
+
+
+def pet_peese(reference: Reference) -> dict[str, Any]:
+    """Return the regressions on standard error and variance."""
+    yi, vi = reference.yi, reference.vi
+    found = {}
+    for name, predictor in (("pet", "se"), ("peese", "variance")):
+        fitted = bias.regression_test(yi, vi, predictor=predictor)
+        found[name] = _coefficients(fitted)
+        found[f"{name}_rma_reml"] = _coefficients(
+            bias.regression_test(yi, vi, predictor=predictor, model="random")
+        )
+    return found
+
+
+def selmodel(reference: Reference) -> dict[str, Any]:
+    """Return step selection models, and where R did not reach the maximum."""
+    found: dict[str, Any] = {BELOW: []}
+    for name, block in reference.data["selmodel"].items():
+        if not isinstance(block, dict) or "error" in block:
+            continue
+        result = selection_model(
+            reference.effects,
+            steps=tuple(np.atleast_1d(block["steps"])),
+            alternative=block["alternative"],
+            model="common" if block["method"] == "EE" else "random",
+        )
+        found[name] = _selected(result) if result.known else {}
+        refused = not result.known and "intervals do not contain" in str(block.get("warnings"))
+        if refused or (result.known and found[name]["loglik"] > block["loglik"] + 1e-6):
+            found[BELOW].append(f"selmodel/{name}")
+    return found
+
+
+def _selected(result: Any) -> dict[str, Any]:
+    adjusted = result["adjusted"]
+    return {
+        "mu": adjusted.value,
+        "se": adjusted.se,
+        "p": 2 * stats.norm.sf(abs(adjusted.value / adjusted.se)),
+        "ci": [adjusted.low, adjusted.high],
+        "tau2": result["tau2"].value,
+        "delta": result.table["weight"].to_numpy(),
+        "loglik": result["log_likelihood"].value,
+        "LRT": result["LRT"].value,
+        "LRTp": result["LRT_p"].value,
+    }
+
+
+def cases(reference: Reference) -> dict[str, Any]:
+    """Return the constructed edge cases."""
+    return {name: _case(case) for name, case in reference.data["cases"].items()}
+
+
+def _case(case: dict[str, Any]) -> dict[str, Any]:
+    yi, vi = np.atleast_1d(case["yi"]), np.atleast_1d(case["vi"])
+    one = Reference("case", {"escalc": {"yi": yi, "vi": vi}, "rows_pooled": np.arange(len(yi))})
+    one.data |= {"fits": case["fits"], "hksj": case["hksj"], "egger": {}}
+    one.data |= {"egger": {"lm_sei": case["egger_lm"]}} if "egger_lm" in case else {}
+    reml = fit(yi, vi)
+    interval = tau2_interval(reml) or (np.nan, np.nan)
+    return {
+        "yi": yi,
+        "vi": vi,
+        "fits": fits(one),
+        "hksj": _tested("hartung_knapp")(one),
+        "hksj_adhoc_REML": _fitted(fit(yi, vi, floor="scale")),
+        "tau2_ci_REML_QP": [reml.tau2, *interval],
+        "REML_bruteforce_tau2": reml.tau2,
+        "egger_lm": egger(one).get("lm_sei", {}),
+    }
+
+
 COMPUTED: dict[str, Callable[[Reference], dict[str, Any]]] = {
     "escalc": escalc,
     "escalc_variants": escalc_variants,
@@ -633,5 +828,13 @@ COMPUTED: dict[str, Callable[[Reference], dict[str, Any]]] = {
     "metareg": metareg,
     "subgroup": subgroup,
     "meta_pkg": meta_pkg,
+    "egger": egger,
+    "begg": begg,
+    "begg_asymptotic": begg_asymptotic,
+    "trimfill": trimfill,
+    "fsn": fsn,
+    "pet_peese": pet_peese,
+    "selmodel": selmodel,
+    "cases": cases,
 }
 """Who computes which feature of a file."""

@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.variation import comparison, limits, overdispersion, rates, standardise
+from evidence.variation import (
+    comparison,
+    limits,
+    overdispersion,
+    rates,
+    runcharts,
+    spc,
+    standardise,
+)
 
 Path = tuple[str | int, ...]
 
@@ -375,6 +383,36 @@ def _trend(case: dict[str, Any]) -> dict[str, Any]:
 # --------------------------------------------------------------------------- limits
 
 
+def _run_chart(case: dict[str, Any]) -> dict[str, Any]:
+    table, params = _table(case), case["params"]
+    found = []
+    for name, group in table.groupby("grp", sort=True):
+        chart = runcharts.run_chart(
+            group,
+            period="date",
+            value="y",
+            direction=params["direction"],
+            baseline=params["med_rows"],
+            run=params["runlength"],
+        ).table
+        for stretch, part in chart.groupby("stretch"):
+            own = part[part["part"] != ""]
+            later = chart.loc[(chart["stretch"] > stretch) & (chart["part"] != ""), "period"]
+            found.append(
+                {
+                    "order": stretch,
+                    "grp": name,
+                    "median": own["median"].iloc[0],
+                    "start_date": own["period"].iloc[0],
+                    "end_date": own["period"].iloc[-1],
+                    "extend_to": (later if len(later) else chart["period"].iloc[-1:]).iloc[0],
+                    "run_type": own["part"].iloc[0],
+                }
+            )
+    lines = pd.DataFrame(found).sort_values(["order", "grp"], kind="stable")
+    return {"sustained": {name: lines[name].tolist() for name in lines.columns[1:]}}
+
+
 def _funnel_proportion(case: dict[str, Any]) -> dict[str, Any]:
     """Limits at the source's own grid of populations, which is taken as given."""
     x, n = (np.array(case["input"][name], dtype=float) for name in ("x", "n"))
@@ -501,7 +539,7 @@ def _xmr(case: dict[str, Any]) -> dict[str, Any]:
         target=params["target"],
         bounds=(None, None),
     )
-    rows = result.table
+    rows, seen = result.table, spc.icons(result)
     side = np.sign(rows["value"] - rows["mean"]).astype(int)
     distance = (rows["value"] - rows["mean"]).abs() / (rows["upper"] - rows["mean"])
     outside = distance > 1
@@ -516,6 +554,8 @@ def _xmr(case: dict[str, Any]) -> dict[str, Any]:
         "close_to_limits": ~outside & (distance > 2 / 3),
         "special_cause_type": _rule_names(rows, side),
         "point_type": rows["point"].map(POINT_TYPES),
+        "latest_variation": POINT_TYPES[seen["variation"]],
+        "assurance": ASSURANCE[seen["assurance"]],
     }
 
 
@@ -525,6 +565,14 @@ POINT_TYPES = {
     "concern": "special_cause_concern",
     "neutral high": "special_cause_neutral_high",
     "neutral low": "special_cause_neutral_low",
+}
+
+
+ASSURANCE = {
+    "consistently met": "consistent_pass",
+    "consistently missed": "consistent_fail",
+    "met or missed by chance": "inconsistent",
+    "": None,
 }
 
 
@@ -569,5 +617,6 @@ COMPUTE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "life_expectancy": _life_expectancy,
     "funnel_overdispersion": _overdispersion,
     "spc_xmr": _xmr,
+    "run_chart": _run_chart,
 }
 """What the workbook computes for each feature that it has."""

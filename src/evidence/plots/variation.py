@@ -82,10 +82,10 @@ def funnel(result: Result, *, highlight: Sequence[str] = ()) -> Picture:
     return Picture(figure, _funnel_alt(result, rows))
 
 
-def _figures(result: Result, method: str) -> pd.DataFrame:
-    if result.settings.get("method") != method:
+def _figures(result: Result, *methods: str) -> pd.DataFrame:
+    if result.settings.get("method") not in methods:
         raise DataError(
-            f"this picture draws a result of {method!r}; got one of "
+            f"this picture draws a result of {' or '.join(methods)}; got one of "
             f"{result.settings.get('method', 'another method')!r}. Pass the right result."
         )
     rows = result.table
@@ -225,14 +225,14 @@ def xmr(result: Result) -> Picture:
     Parameters
     ----------
     result
-        Result of `variation.limits.xmr`.
+        Result of `variation.limits.xmr` or `variation.spc.p_prime`.
 
     Raises
     ------
     DataError
         If the result is no control chart.
     """
-    shown = _figures(result, "xmr")
+    shown = _figures(result, "xmr", "p_prime")
     rows, asked = result.table, result.settings
     figure, axes = canvas(3.7)
     axes.set_title(
@@ -278,21 +278,22 @@ _PLAIN = {
 
 
 def _segment(axes: Axes, part: pd.DataFrame) -> None:
-    ends = [part["at"].iloc[0] - 0.5, part["at"].iloc[-1] + 0.5]
     named = part["segment"].iloc[0] == 0
+    edges = np.repeat(part["at"].to_numpy(dtype=float), 2) + np.tile([-0.5, 0.5], len(part))
+    lines = {name: np.repeat(part[name].to_numpy(), 2) for name in ("mean", "lower", "upper")}
     axes.plot(part["at"], part["value"], color=style.FAINT, linewidth=1.2, zorder=1)
     axes.fill_between(
-        ends,
-        part["lower"].iloc[[0, -1]],
-        part["upper"].iloc[[0, -1]],
+        edges,
+        lines["lower"],
+        lines["upper"],
         color=style.BAND,
         linewidth=0,
         zorder=0,
         label="limits of routine variation" if named else None,
     )
     axes.plot(
-        ends,
-        part["mean"].iloc[[0, -1]],
+        edges,
+        lines["mean"],
         color=style.INK,
         linewidth=1.0,
         zorder=1,

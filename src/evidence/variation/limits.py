@@ -451,19 +451,8 @@ def _estimates(
         "k": len(x),
         "design": "descriptive",
     }
-    figure = about | {
-        "unit": ask.unit,
-        "measure": ask.measure,
-        "direction_better": ask.direction,
-        "n": n.sum(),
-    }
-    size = figures.slope * ask.multiplier
     found = [
-        Estimate(key="pooled", area=ask.comparator, **_pooled(x, n, ask), **figure),
-        *(
-            Estimate(key=key, value=rows.loc[used, "value"].agg(how), **figure)
-            for key, how in (("median", "median"), ("minimum", "min"), ("maximum", "max"))
-        ),
+        *_level_estimates(rows, used, x, n, ask, about),
         Estimate(
             key="phi_pearson",
             value=_phi_pearson(x, n, centre, ask.measure),
@@ -478,6 +467,38 @@ def _estimates(
             "10 % winsorised at either end",
             **about,
         ),
+        *_tau_estimates(spread, tau, figures.slope * ask.multiplier, ask.unit, about),
+        *_outside_estimates(rows, ask, about),
+    ]
+    return {estimate.key: estimate for estimate in found}
+
+
+def _level_estimates(
+    rows: pd.DataFrame, used: Array, x: Array, n: Array, ask: _Question, about: dict[str, Any]
+) -> list[Estimate]:
+    figure = about | {
+        "unit": ask.unit,
+        "measure": ask.measure,
+        "direction_better": ask.direction,
+        "n": n.sum(),
+    }
+    return [
+        Estimate(key="pooled", area=ask.comparator, **_pooled(x, n, ask), **figure),
+        *(
+            Estimate(key=key, value=rows.loc[used, "value"].agg(how), **figure)
+            for key, how in (("median", "median"), ("minimum", "min"), ("maximum", "max"))
+        ),
+    ]
+
+
+def _tau_estimates(
+    spread: Dispersion,
+    tau: tuple[float, float, float],
+    size: float,
+    unit: str,
+    about: dict[str, Any],
+) -> list[Estimate]:
+    return [
         Estimate(
             key="tau",
             value=tau[0] * size,
@@ -485,28 +506,30 @@ def _estimates(
             high=tau[2] * size,
             level=0.95,
             measure="standard deviation between areas beyond chance (Paule-Mandel, Q-profile)",
-            unit=ask.unit,
+            unit=unit,
             **about,
         ),
         Estimate(
             key="tau_winsorised",
             value=float(np.sqrt(spread.tau2)) * size,
             measure="standard deviation between areas that widens the limits (winsorised)",
-            unit=ask.unit,
+            unit=unit,
             **about,
         ),
-        *(
-            Estimate(
-                key=f"outside_{name}",
-                value=int(np.isin(_position(rows, prefix, ask), ("above", "below")).sum()),
-                measure=f"areas outside the {ask.levels[-1] * 100:g} % limits, {name}",
-                unit="areas",
-                **about,
-            )
-            for name, prefix in (("unadjusted", ""), ("adjusted", "adjusted_"))
-        ),
     ]
-    return {estimate.key: estimate for estimate in found}
+
+
+def _outside_estimates(rows: pd.DataFrame, ask: _Question, about: dict[str, Any]) -> list[Estimate]:
+    return [
+        Estimate(
+            key=f"outside_{name}",
+            value=int(np.isin(_position(rows, prefix, ask), ("above", "below")).sum()),
+            measure=f"areas outside the {ask.levels[-1] * 100:g} % limits, {name}",
+            unit="areas",
+            **about,
+        )
+        for name, prefix in (("unadjusted", ""), ("adjusted", "adjusted_"))
+    ]
 
 
 def _pooled(x: Array, n: Array, ask: _Question) -> dict[str, Any]:

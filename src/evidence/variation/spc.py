@@ -6,9 +6,8 @@ NHS *Making Data Count* guides use.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,9 @@ import pandas as pd
 
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
-from evidence.variation import words
+from evidence.variation import rates, words
 from evidence.variation.checks import OK, require_choice, require_columns, require_unique
+from evidence.variation.periods import MONTH, period_label, period_numbers
 
 Array = np.ndarray
 
@@ -54,8 +54,9 @@ def _chart(
     settling: Array,
     *,
     screen: bool,
-    baseline: int | None,
-    bounds: tuple[float | None, float | None],
+    baseline: int | None = None,
+    bounds: tuple[float | None, float | None] = (None, None),
+    centre: float | None = None,
 ) -> _Chart:
     """Return lines and signals of series laid end to end.
 
@@ -68,6 +69,8 @@ def _chart(
     moving = np.where(linked, np.abs(step), np.nan)
     used = judged if baseline is None else judged & (_order(segment, judged) < baseline)
     mean = _segment_mean(value, segment, used)
+    if centre is not None:
+        mean = np.full(len(value), centre)
     ranged = used & linked
     typical = _segment_mean(moving, segment, ranged)
     if screen:
@@ -148,67 +151,6 @@ def _two_of_three(close: Array, side: Array, linked: Array) -> Array:
     for shift in range(3):
         member[shift : len(member) - 2 + shift] |= window
     return member & close
-
-
-MONTH = re.compile(r"^(\d{4})-(\d{2})(-\d{2})?$")
-QUARTER = re.compile(r"^(\d{4})[- ]?Q([1-4])$")
-YEAR = re.compile(r"^(\d{4})([-/]\d{2,4})?$")
-
-
-def period_numbers(periods: Sequence[str]) -> tuple[Array, str]:
-    """Return whole numbers that count periods, so that neighbours differ by one, and their kind.
-
-    Parameters
-    ----------
-    periods
-        Months (``2024-11`` or ``2024-11-01``), quarters (``2024 Q3``), calendar or financial
-        years (``2019``, ``2019-20``), or whole numbers.
-
-    Returns
-    -------
-    tuple
-        Numbers, shape (n,), and ``month``, ``quarter``, ``year`` or ``number``.
-
-    Raises
-    ------
-    DataError
-        If the periods follow none of these forms.
-    """
-    texts = [str(period).strip() for period in periods]
-    if texts and all(_financial_year(text) for text in texts):
-        return np.array([int(text[:4]) for text in texts]), "year"
-    for kind, form in (("month", MONTH), ("quarter", QUARTER), ("year", YEAR)):
-        found = [form.match(text) for text in texts]
-        if all(found):
-            return np.array([_count(kind, match) for match in found if match]), kind
-    if all(text.lstrip("-").isdigit() for text in texts):
-        return np.array([int(text) for text in texts]), "number"
-    raise DataError(
-        "periods must all be months (2024-11), quarters (2024 Q3), years (2019-20) or whole "
-        f"numbers; got {words.listed(texts, 5)}. Write them in one form."
-    )
-
-
-def _financial_year(text: str) -> bool:
-    match = re.match(r"^(\d{4})[-/](\d{2}|\d{4})$", text)
-    return bool(match) and int(match[2][-2:]) == (int(match[1]) + 1) % 100  # type: ignore[index]
-
-
-def _count(kind: str, match: re.Match[str]) -> int:
-    if kind == "month":
-        return int(match[1]) * 12 + int(match[2]) - 1
-    if kind == "quarter":
-        return int(match[1]) * 4 + int(match[2]) - 1
-    return int(match[1])
-
-
-def period_label(number: int, kind: str) -> str:
-    """Return the label of a counted period, as `period_numbers` counts them."""
-    if kind == "month":
-        return f"{number // 12}-{number % 12 + 1:02d}"
-    if kind == "quarter":
-        return f"{number // 4} Q{number % 4 + 1}"
-    return str(number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,15 +262,7 @@ def xmr(
         settings={
             "method": "xmr",
             "direction_better": direction_better,
-            "breaks": [
-                {
-                    "date": mark.label_of(kind),
-                    "label": mark.label,
-                    "rebase": mark.rebase,
-                    "settle": mark.settle,
-                }
-                for mark in marks
-            ],
+            "breaks": [mark.as_setting(kind) for mark in marks],
             "baseline": baseline,
             "screen": screen,
             "target": target,
@@ -341,6 +275,35 @@ def xmr(
     )
 
 
+def icons(result: Result) -> dict[str, str]:
+    """Return what the icons of a chart say: its latest variation, and its target's assurance.
+
+    Parameters
+    ----------
+    result
+        Result of `xmr` or `p_prime`.
+
+    Returns
+    -------
+    dict
+        ``variation``: the latest point (``common cause``, ``improvement`` …); ``assurance``:
+        ``consistently met``, ``consistently missed``, ``met or missed by chance`` (also where the
+        target equals a limit), or empty without a target or without a direction.
+    """
+    shown = result.table[result.table["value"].notna()]
+    if shown.empty:
+        return {"variation": "no figure", "assurance": ""}
+    last, target = shown.iloc[-1], result.settings["target"]
+    direction = result.settings["direction_better"]
+    assurance = ""
+    if target is not None and direction != "none":
+        above, below = last["lower"] > target, last["upper"] < target
+        met, missed = (above, below) if direction == "higher" else (below, above)
+        assurance = "consistently met" if met else "consistently missed" if missed else ""
+        assurance = assurance or "met or missed by chance"
+    return {"variation": str(last["point"]), "assurance": assurance}
+
+
 @dataclass(frozen=True, slots=True)
 class _Mark:
     number: int
@@ -350,6 +313,14 @@ class _Mark:
 
     def label_of(self, kind: str) -> str:
         return period_label(self.number, kind)
+
+    def as_setting(self, kind: str) -> dict[str, str | bool | int]:
+        return {
+            "date": self.label_of(kind),
+            "label": self.label,
+            "rebase": self.rebase,
+            "settle": self.settle,
+        }
 
 
 def _series(table: pd.DataFrame, period: str, value: str, status: str) -> tuple[pd.DataFrame, str]:
@@ -579,4 +550,215 @@ def _break_doubt(rows: pd.DataFrame, mark: _Mark, ask: _Subject) -> Caution:
         "series_break",
         f"{date}: {mark.label}. The change there{moved} is consistent with a recording break and "
         "is not read as an effect; limits start anew.",
+    )
+
+
+def p_prime(
+    table: pd.DataFrame,
+    *,
+    direction_better: Direction,
+    measure: str = "proportion",
+    multiplier: float = 100,
+    breaks: Sequence[Mapping[str, Any]] = (),
+    screen: bool = True,
+    target: float | None = None,
+    period: str = "period",
+    numerator: str = "numerator",
+    denominator: str = "denominator",
+    status: str = "status",
+    indicator: str = "",
+    unit: str = "",
+    area: str = "",
+) -> Result:
+    """Tell routine variation of proportions or rates from special causes, by their denominators.
+
+    Limits follow each period's denominator, and are widened by as much as the series varies more
+    than chance from one period to the next.
+
+    Parameters
+    ----------
+    table
+        One row per period, with counts.
+    measure
+        ``proportion`` (P′ chart) or ``rate`` (U′ chart).
+    multiplier
+        100 for percentages.
+    direction_better, breaks, screen, target, period, status, indicator, unit, area
+        As in `xmr`.
+    numerator, denominator
+        Columns.
+
+    Returns
+    -------
+    Result
+        As `xmr`; `moving_range` is that of the standardised values. The estimate `sigma_z` is
+        the widening: 1 where chance alone moves the series.
+
+    Raises
+    ------
+    DataError
+        As `xmr`.
+
+    References
+    ----------
+    Laney, Quality Engineering 2002;14:531-537.
+    """
+    require_choice(measure, ("proportion", "rate"), "measure")
+    require_choice(direction_better, ("higher", "lower", "none"), "direction_better")
+    figures = rates.proportions if measure == "proportion" else rates.crude_rates
+    found = figures(
+        table, numerator=numerator, denominator=denominator, status=status, multiplier=multiplier
+    )
+    rows, kind = _series(found, period, "value", "status")
+    counted = found.set_index(period)[[numerator, denominator]].astype(float)
+    counted = counted.reindex(rows["period"])
+    marks = _marks(breaks, rows, kind)
+    if int(rows["value"].notna().sum()) < 3:
+        return Result.could_not(
+            f"{indicator or 'Series'} not charted", "fewer than three periods have a figure"
+        )
+    rows["segment"] = _segments(rows["number"], marks)
+    settling = _settling(rows["number"], marks)
+    chart, sigma = _laney(
+        rows,
+        counted[numerator].to_numpy(),
+        counted[denominator].to_numpy(),
+        settling,
+        measure=measure,
+        multiplier=multiplier,
+        screen=screen,
+    )
+    ask = _Subject(direction_better, indicator, unit, area, kind)
+    result = _charted(rows, chart, marks, ask)
+    estimates = (
+        *_chart_estimates(result, target, ask),
+        Estimate(key="sigma_z", value=sigma, measure="variation between periods over chance"),
+    )
+    return Result(
+        text=_chart_finding(result, estimates, marks, ask),
+        estimates=estimates,
+        table=result,
+        settings={
+            "method": "p_prime",
+            "measure": measure,
+            "multiplier": multiplier,
+            "direction_better": direction_better,
+            "breaks": [mark.as_setting(kind) for mark in marks],
+            "screen": screen,
+            "target": target,
+            "indicator": indicator,
+            "unit": unit,
+            "area": area,
+        },
+        cautions=_chart_cautions(result, marks, ask),
+    )
+
+
+def _laney(
+    rows: pd.DataFrame,
+    x: Array,
+    n: Array,
+    settling: Array,
+    *,
+    measure: str,
+    multiplier: float,
+    screen: bool,
+) -> tuple[_Chart, float]:
+    """Return the chart on the scale of the figures, and the widening of its last segment."""
+    segment = rows["segment"].to_numpy()
+    used = rows["value"].notna().to_numpy() & ~settling
+    centre = _segment_mean(x, segment, used) / _segment_mean(n, segment, used)
+    variance = centre * (1 - centre) if measure == "proportion" else centre
+    error = np.sqrt(variance / n)
+    z = np.where(rows["value"].notna(), (x / n - centre) / error, np.nan)
+    chart = _chart(
+        z,
+        segment,
+        np.concatenate(([False], np.diff(segment) == 0)),
+        settling,
+        screen=screen,
+        centre=0.0,
+    )
+    floor, ceiling = 0.0, 1.0 if measure == "proportion" else np.inf
+    lines = {
+        "mean": centre,
+        "lower": np.maximum(centre + chart.lower * error, floor),
+        "upper": np.minimum(centre + chart.upper * error, ceiling),
+    }
+    scaled = {name: line * multiplier for name, line in lines.items()}
+    return replace(chart, **scaled), float(chart.upper[-1] / 3)
+
+
+def charts(
+    table: pd.DataFrame,
+    *,
+    by: Sequence[str],
+    direction_better: str,
+    screen: bool = True,
+    period: str = "period",
+    value: str = "value",
+) -> pd.DataFrame:
+    """Return the lines and signals of many XmR charts at once.
+
+    Parameters
+    ----------
+    table
+        One row per series and period, in any order.
+    by
+        Columns that name a series.
+    direction_better
+        Direction of all series, or the column that holds it.
+    screen, period, value
+        As in `xmr`.
+
+    Returns
+    -------
+    DataFrame
+        The rows in order of series and time with `mean`, `lower`, `upper`, `rule` and `point`.
+        Limits are not cut; rows without a value, and absent periods, part their neighbours.
+
+    Raises
+    ------
+    DataError
+        If columns are absent, a period repeats in a series, or a direction does not exist.
+    """
+    keys = list(by)
+    require_columns(table, (*keys, period, value), "control charts")
+    labels, unique = pd.factorize(table[period].astype("str"))
+    number = period_numbers(unique.tolist())[0][labels]
+    series = table.groupby(keys, sort=True).ngroup().to_numpy()
+    order = np.lexsort((number, series))
+    rows = table.iloc[order].reset_index(drop=True)
+    series, number = series[order], number[order]
+    same = np.concatenate(([False], series[1:] == series[:-1]))
+    step = np.concatenate(([0], np.diff(number)))
+    if (same & (step == 0)).any():
+        require_unique(rows, [*keys, period], "control charts")
+        raise DataError("control charts need one row for each period; two dates fall into one.")
+    chart = _chart(
+        pd.to_numeric(rows[value]).to_numpy(dtype=float, na_value=np.nan),
+        series,
+        same & (step == 1),
+        np.zeros(len(rows), dtype=bool),
+        screen=screen,
+    )
+    given = rows[direction_better] if direction_better in rows.columns else direction_better
+    return rows.assign(
+        mean=chart.mean,
+        lower=chart.lower,
+        upper=chart.upper,
+        rule=chart.rule,
+        point=_many_points(rows[value], chart, given),
+    )
+
+
+def _many_points(value: pd.Series, chart: _Chart, direction: Any) -> Array:
+    sign = pd.Series(direction, index=value.index).map({"higher": 1, "lower": -1, "none": 0})
+    if sign.isna().any():
+        raise DataError("a direction must be higher, lower or none in every row. Correct it.")
+    kind = chart.side * sign.to_numpy()
+    return np.select(
+        [value.isna(), chart.rule == "", kind > 0, kind < 0, chart.side > 0],
+        ["no figure", "common cause", "improvement", "concern", "neutral high"],
+        "neutral low",
     )
