@@ -206,13 +206,13 @@ def _inference(
     if test == "kenward_roger" and data.df > 0:
         vcov, df = _kenward_roger(data, weighted, vcov)
     se = np.sqrt(scale * np.diag(vcov))
-    half = quantile(1 - (1 - level) / 2, df) * se
+    upper = 1 - (1 - level) / 2
+    classic_wider = quantile(upper, None) * classic_se > quantile(upper, df) * se
+    if floor == "interval" and test == "hartung_knapp" and bool(classic_wider.any()):
+        se, df, scale = classic_se, None, 1.0
+    half = quantile(upper, df) * se
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = b / se
-    low, high = b - half, b + half
-    if floor == "interval" and df is not None:
-        classic_half = quantile(1 - (1 - level) / 2, None) * classic_se
-        low, high = np.minimum(low, b - classic_half), np.maximum(high, b + classic_half)
     return {
         "b": b,
         "se": se,
@@ -221,8 +221,8 @@ def _inference(
         "df": df,
         "statistic": statistic,
         "p": two_sided(statistic, df),
-        "low": low,
-        "high": high,
+        "low": b - half,
+        "high": b + half,
         "scale": scale,
         "test": test if df is not None else "z",
         "floor": floor,

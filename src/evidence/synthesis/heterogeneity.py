@@ -24,6 +24,9 @@ from evidence.synthesis.weighting import Array, Studies, Weighted
 GRID = np.concatenate([[0.0], np.logspace(-7, 12, 58)])
 """Where the score is looked at first, in multiples of the median sampling variance."""
 
+GRID_CELLS = 2_000_000
+"""Most grid points times studies held in memory at once."""
+
 Estimate = tuple[float, float | None]
 
 
@@ -55,19 +58,50 @@ def maximum_likelihood(studies: Studies) -> Estimate:
 
 
 def _score(studies: Studies, tau2: float, restricted: bool) -> float:
+    """Return twice the derivative of the log-likelihood."""
+    if studies.p == 1:
+        return _score_of_mean(studies, tau2, restricted)
     fit = studies.at(tau2)
     trace = fit.trace_p if restricted else float(fit.w.sum())
     return float(fit.py @ fit.py) - trace
 
 
+def _score_of_mean(studies: Studies, tau2: float, restricted: bool) -> float:
+    w = 1.0 / (studies.v + tau2)
+    total = float(w.sum())
+    py = w * (studies.y - float(w @ studies.y) / total)
+    trace = total - float(w @ w) / total if restricted else total
+    return float(py @ py) - trace
+
+
+def _scores(studies: Studies, grid: Array, restricted: bool) -> Array:
+    """Return the score at every point of a grid, in pieces that fit the memory."""
+    pieces = max(1, studies.k * len(grid) // GRID_CELLS)
+    return np.concatenate(
+        [_scores_at_once(studies, piece, restricted) for piece in np.array_split(grid, pieces)]
+    )
+
+
+def _scores_at_once(studies: Studies, grid: Array, restricted: bool) -> Array:
+    y, q, p = studies.y, studies.q, studies.p
+    w = 1.0 / (studies.v + grid[:, None])
+    squares = (q[:, :, None] * q[:, None, :]).reshape(len(y), p * p)
+    information = (w @ squares).reshape(-1, p, p)
+    b = np.linalg.solve(information, (w @ (q * y[:, None]))[:, :, None])[:, :, 0]
+    trace = w.sum(axis=1)
+    if restricted:
+        second = (w**2 @ squares).reshape(-1, p, p)
+        trace = trace - np.trace(np.linalg.solve(information, second), axis1=1, axis2=2)
+    return np.asarray(((w * (y - b @ q.T)) ** 2).sum(axis=1) - trace)
+
+
 def _best_maximum(studies: Studies, *, restricted: bool) -> float:
     """Return the highest of all local maxima of the likelihood on [0, inf)."""
     grid = GRID[: np.searchsorted(GRID, _upper_bound(studies)) + 1]
-    scores = [_score(studies, float(point), restricted) for point in grid]
-    found = [0.0] if scores[0] <= 0 else []
-    for left, right, before, after in zip(grid, grid[1:], scores, scores[1:], strict=False):
-        if before > 0 >= after:
-            found.append(_root(studies, float(left), float(right), restricted))
+    scores = _scores(studies, grid, restricted)
+    falls = np.flatnonzero((scores[:-1] > 0) & (scores[1:] <= 0))
+    found = [_root(studies, float(grid[at]), float(grid[at + 1]), restricted) for at in falls]
+    found += [0.0] if scores[0] <= 0 else []
     if len(found) == 1:
         return found[0]
     return max(found, key=lambda tau2: studies.at(tau2).log_likelihoods[restricted])

@@ -106,8 +106,8 @@ def pool(
         ``hartung_knapp``, ``z``, ``t`` or ``kenward_roger``.
     floor
         For Hartung-Knapp: ``scale`` (variance never below the classic one: max(1, q)),
-        ``interval`` (never narrower than the classic interval), ``iqwig6`` (floor only if narrower
-        than the DerSimonian-Laird interval) or ``none``.
+        ``interval`` (the classic interval wherever that is wider), ``iqwig6`` (floor only if
+        narrower than the DerSimonian-Laird interval) or ``none``.
     level
         Coverage of all intervals.
     prediction

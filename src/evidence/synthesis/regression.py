@@ -1,0 +1,404 @@
+"""Do study characteristics go with the size of the effect: meta-regression and subgroups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import permutations
+from math import factorial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import special
+
+from evidence.errors import DataError
+from evidence.results import Caution, Estimate, Result
+from evidence.synthesis.fit import Fit, fit
+from evidence.synthesis.pool import decimals_for, number
+from evidence.synthesis.weighting import Array
+
+STUDIES_PER_MODERATOR = 10
+"""Fewer studies per moderator than this give unstable findings (Cochrane Handbook 10.11.4)."""
+
+EXACT_PERMUTATIONS = 5040
+"""Up to this many orders (7 studies) all are tried, above it random ones."""
+
+
+def wald(fitted: Fit, which: Sequence[int]) -> tuple[float, float]:
+    """Return the omnibus statistic of some coefficients and its p value.
+
+    Chi-square where the fit uses the normal distribution, else F: the chi-square divided by the
+    number of coefficients.
+    """
+    b, vcov = fitted.b[list(which)], fitted.vcov[np.ix_(list(which), list(which))]
+    statistic = float(b @ np.linalg.solve(vcov, b))
+    if fitted.df is None:
+        return statistic, float(special.chdtrc(len(b), statistic))
+    return statistic / len(b), float(special.fdtrc(len(b), fitted.df, statistic / len(b)))
+
+
+def explained(fitted: Fit, null: Fit) -> float | None:
+    """Return the per cent of between-study variance that the moderators account for (R²).
+
+    Both models must be fitted to the same studies. `None` if the null model has no variance to
+    explain; not below 0. For common-effect models it is the adjusted R² of the weighted regression.
+    """
+    before, after = null.tau2, fitted.tau2
+    if fitted.model == "common":
+        before, after = null.q / max(null.q_df, 1), fitted.q / max(fitted.q_df, 1)
+    if before <= 0:
+        return None
+    return max(0.0, 100 * (before - after) / before)
+
+
+def design_matrix(effects: pd.DataFrame, moderators: Sequence[str]) -> tuple[Array, list[str]]:
+    """Return intercept and moderators; text columns become indicators against their first level.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or has a single value.
+    """
+    columns: list[Any] = [np.ones(len(effects))]
+    names = ["intercept"]
+    for moderator in moderators:
+        if moderator not in effects:
+            raise DataError(
+                f"a moderator must be a column of the table; there is no {moderator!r}."
+            )
+        values = effects[moderator]
+        if values.nunique() < 2:
+            raise DataError(
+                f"a moderator must differ between studies; {moderator!r} is the same in all that "
+                "have it. Leave it out."
+            )
+        if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+            columns.append(values.to_numpy(float))
+            names.append(moderator)
+            continue
+        levels = sorted(values.astype("str").unique())
+        columns += [(values.astype("str") == level).to_numpy(float) for level in levels[1:]]
+        names += [f"{moderator}: {level}" for level in levels[1:]]
+    return np.column_stack(columns), names
+
+
+def meta_regression(
+    effects: pd.DataFrame,
+    moderators: Sequence[str],
+    *,
+    model: str = "random",
+    tau2: str = "REML",
+    test: str = "hartung_knapp",
+    floor: str = "scale",
+    level: float = 0.95,
+) -> Result:
+    """Regress effects on study characteristics, weighted and with residual heterogeneity.
+
+    Parameters
+    ----------
+    effects
+        One row per study with ``yi`` and ``vi``; rows without them or without a moderator are left
+        out and counted in a caution.
+    moderators
+        Columns: numbers as they are, texts as indicators against their alphabetically first level.
+    model, tau2, test, floor, level
+        As for `pool`.
+
+    Returns
+    -------
+    Result
+        Table with term, value, se, statistic, p, low, high; estimates per term and ``QM``,
+        ``QM_p``, ``QE``, ``QE_p``, ``tau2``, ``R2`` (where defined), ``I2``, ``H2``.
+
+    Raises
+    ------
+    DataError
+        If a moderator is missing, constant, or a combination of others.
+    """
+    usable = effects.dropna(subset=["yi", "vi", *[name for name in moderators if name in effects]])
+    x, names = design_matrix(usable, moderators)
+    settings = {"moderators": list(moderators), "model": model, "tau2": tau2, "test": test}
+    if len(usable) <= x.shape[1]:
+        return Result.could_not(
+            "Not regressed", f"{len(usable)} studies for {x.shape[1]} coefficients", **settings
+        )
+    chosen: dict[str, Any] = {"model": model, "tau2": tau2, "test": test, "floor": floor}
+    fitted = fit(usable["yi"], usable["vi"], x, level=level, **chosen)
+    null = fit(usable["yi"], usable["vi"], level=level, **chosen)
+    table = coefficient_table(fitted, names)
+    estimates = [*_terms(table, fitted), *_omnibus(fitted, null)]
+    return Result(
+        text=_regression_text(moderators, fitted, null),
+        estimates=tuple(estimates),
+        table=table,
+        settings=settings | {"floor": floor, "level": level},
+        cautions=tuple(_regression_cautions(fitted, len(effects))),
+    )
+
+
+def coefficient_table(fitted: Fit, names: Sequence[str]) -> pd.DataFrame:
+    """Return coefficients with error, test and interval, one row per term."""
+    return pd.DataFrame(
+        {
+            "term": list(names),
+            "value": fitted.b,
+            "se": fitted.se,
+            "statistic": fitted.statistic,
+            "p": fitted.p,
+            "low": fitted.low,
+            "high": fitted.high,
+        }
+    )
+
+
+def _terms(table: pd.DataFrame, fitted: Fit) -> list[Estimate]:
+    keys = [
+        "".join(char if char.isalnum() else "_" for char in str(term)) for term in table["term"]
+    ]
+    return [
+        Estimate(
+            key=f"b.{key}",
+            value=row.value,
+            low=row.low,
+            high=row.high,
+            se=row.se,
+            level=fitted.level,
+            k=fitted.k,
+        )
+        for key, row in zip(keys, table.itertuples(), strict=True)
+    ]
+
+
+def _omnibus(fitted: Fit, null: Fit) -> list[Estimate]:
+    statistic, p = wald(fitted, range(1, len(fitted.b)))
+    found = {
+        "QM": statistic,
+        "QM_p": p,
+        "QE": fitted.q,
+        "QE_p": fitted.q_p,
+        "tau2": fitted.tau2,
+        "I2": fitted.i2,
+        "H2": fitted.h2,
+        "R2": explained(fitted, null),
+    }
+    return [
+        Estimate(key=key, value=value, k=fitted.k, unit="%" if key in ("I2", "R2") else "")
+        for key, value in found.items()
+        if value is not None
+    ]
+
+
+def _regression_text(moderators: Sequence[str], fitted: Fit, null: Fit) -> str:
+    _, p = wald(fitted, range(1, len(fitted.b)))
+    share = explained(fitted, null)
+    verdict = "differ" if p < 1 - fitted.level else "do not clearly differ"
+    words = f"{fitted.k} studies: effects {verdict}"
+    words += f" by {' and '.join(moderators)} (p {p_words(p)})"
+    return (
+        f"{words}." if share is None else f"{words}; it accounts for {share:.0f} % of the variance."
+    )
+
+
+def p_words(p: float) -> str:
+    """Return a p value as readers see it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def _regression_cautions(fitted: Fit, rows: int) -> list[Caution]:
+    found = [
+        Caution(
+            "ecological",
+            "Differences between studies are not differences between people: other features of the "
+            "studies may explain them.",
+        )
+    ]
+    if fitted.k < rows:
+        found.append(
+            Caution("other", f"{rows - fitted.k} of {rows} rows lack a value and were left out.")
+        )
+    if fitted.k < STUDIES_PER_MODERATOR * (len(fitted.b) - 1):
+        found.append(
+            Caution(
+                "few_studies",
+                f"{fitted.k} studies for {len(fitted.b) - 1} coefficients: fewer than 10 each.",
+            )
+        )
+    return found
+
+
+def permutation_test(
+    yi: ArrayLike,
+    vi: ArrayLike,
+    *,
+    tau2: str = "REML",
+    test: str = "z",
+    seed: int = 1,
+    orders: int = 1000,
+) -> float:
+    """Return the p value of no pooled effect from flipping the signs of effects.
+
+    All sign patterns where there are at most 4,096 of them (k of 12), else `orders` random ones
+    (Follmann and Proschan 1999, Biometrics 55:732-737).
+    """
+    y, v = np.asarray(yi, float), np.asarray(vi, float)
+    observed = abs(fit(y, v, tau2=tau2, test=test).statistic[0])
+    if len(y) <= 12:
+        codes = np.arange(2 ** len(y))[:, None]
+        signs = 1.0 - 2.0 * ((codes >> np.arange(len(y))) & 1)
+    else:
+        signs = np.random.default_rng(seed).choice([-1.0, 1.0], (orders, len(y)))
+    found = [abs(fit(sign * y, v, tau2=tau2, test=test).statistic[0]) for sign in signs]
+    return float(np.mean(np.array(found) >= observed * (1 - 1e-9)))
+
+
+def permuted_moderators(
+    yi: ArrayLike, vi: ArrayLike, x: ArrayLike, *, seed: int = 1, orders: int = 1000, **choices: Any
+) -> float:
+    """Return the omnibus p value from permuting the rows of the moderators.
+
+    Higgins and Thompson 2004 (Statistics in Medicine 23:1663-1682): all orders for up to 7 studies,
+    else `orders` random ones. The intercept must be the first column of `x`.
+    """
+    y, v, design = np.asarray(yi, float), np.asarray(vi, float), np.asarray(x, float)
+    terms = range(1, design.shape[1])
+    observed = wald(fit(y, v, design, **choices), terms)[0]
+    random = np.random.default_rng(seed)
+    rows = (
+        list(permutations(range(len(y))))
+        if factorial(min(len(y), 10)) <= EXACT_PERMUTATIONS
+        else [random.permutation(len(y)) for _ in range(orders)]
+    )
+    found = [wald(fit(y, v, design[list(order)], **choices), terms)[0] for order in rows]
+    return float(np.mean(np.array(found) >= observed * (1 - 1e-9)))
+
+
+def subgroups(
+    effects: pd.DataFrame,
+    by: str,
+    *,
+    shared_tau2: bool = False,
+    model: str = "random",
+    tau2: str = "REML",
+    test: str = "hartung_knapp",
+    floor: str = "scale",
+    level: float = 0.95,
+) -> Result:
+    """Pool each subgroup and test whether the subgroups differ.
+
+    Parameters
+    ----------
+    effects
+        One row per study with ``yi``, ``vi`` and the column `by`.
+    by
+        Column with the subgroup of each study.
+    shared_tau2
+        One between-study variance for all subgroups (needed where some are small), or each its own.
+    model, tau2, test, floor, level
+        As for `pool`.
+
+    Returns
+    -------
+    Result
+        Table with group, k, value, se, low, high, tau2, I2, Q per subgroup; estimates
+        ``Q_between`` (chi-square) and ``Q_between_p``.
+
+    Raises
+    ------
+    DataError
+        If the column is missing.
+    """
+    if by not in effects:
+        raise DataError(f"subgroups need a column of the table; there is no {by!r}.")
+    usable = effects.dropna(subset=["yi", "vi", by])
+    names = sorted(usable[by].astype("str").unique())
+    settings = {"by": by, "shared_tau2": shared_tau2, "tau2": tau2, "test": test, "floor": floor}
+    if len(names) < 2:
+        return Result.could_not("Subgroups not compared", f"{by} has one value only", **settings)
+    between: str | float = tau2
+    if shared_tau2 and model == "random":
+        x, _ = design_matrix(usable.assign(**{by: usable[by].astype("str")}), [by])
+        between = fit(usable["yi"], usable["vi"], x, tau2=tau2).tau2
+    chosen: dict[str, Any] = {"model": model, "tau2": between, "test": test, "floor": floor}
+    fits = {
+        name: fit(rows["yi"], rows["vi"], level=level, **chosen)
+        for name, rows in usable.groupby(usable[by].astype("str"))
+    }
+    statistic, p = between_groups(list(fits.values()))
+    return Result(
+        text=_subgroup_text(by, fits, p, level),
+        estimates=(
+            *_subgroup_estimates(fits),
+            Estimate(key="Q_between", value=statistic, k=len(usable)),
+            Estimate(key="Q_between_p", value=p, k=len(usable)),
+        ),
+        table=pd.DataFrame([_subgroup_row(name, fitted) for name, fitted in fits.items()]),
+        settings=settings | {"level": level, "model": model},
+        cautions=tuple(_subgroup_cautions(fits)),
+    )
+
+
+def between_groups(fits: Sequence[Fit]) -> tuple[float, float]:
+    """Return the chi-square of differences between pooled effects, and its p value."""
+    b = np.array([fitted.b[0] for fitted in fits])
+    w = 1 / np.array([fitted.se[0] for fitted in fits]) ** 2
+    statistic = float(w @ (b - w @ b / w.sum()) ** 2)
+    return statistic, float(special.chdtrc(len(b) - 1, statistic))
+
+
+def _subgroup_row(name: str, fitted: Fit) -> dict[str, Any]:
+    return {
+        "group": name,
+        "k": fitted.k,
+        "value": fitted.b[0],
+        "se": fitted.se[0],
+        "low": fitted.low[0],
+        "high": fitted.high[0],
+        "tau2": fitted.tau2,
+        "I2": fitted.i2,
+        "Q": fitted.q,
+    }
+
+
+def _subgroup_estimates(fits: dict[str, Fit]) -> list[Estimate]:
+    return [
+        Estimate(
+            key="group." + "".join(char if char.isalnum() else "_" for char in name),
+            value=fitted.b[0],
+            low=fitted.low[0],
+            high=fitted.high[0],
+            se=fitted.se[0],
+            level=fitted.level,
+            k=fitted.k,
+        )
+        for name, fitted in fits.items()
+    ]
+
+
+def _subgroup_text(by: str, fits: dict[str, Fit], p: float, level: float) -> str:
+    verdict = "differ" if p < 1 - level else "do not clearly differ"
+    ranked = sorted(fits, key=lambda name: fits[name].b[0])
+    ends = [
+        f"{name} {number(fits[name].b[0], decimals_for(fits[name].low[0], fits[name].high[0]))} "
+        f"(k {fits[name].k})"
+        for name in (ranked[0], ranked[-1])
+    ]
+    return f"Effects {verdict} by {by} (p {p_words(p)}): from {ends[0]} to {ends[1]}."
+
+
+def _subgroup_cautions(fits: dict[str, Fit]) -> list[Caution]:
+    single = [name for name, fitted in fits.items() if fitted.k == 1]
+    found = [
+        Caution(
+            "ecological",
+            "Subgroups of studies differ in more than their label; this is not a comparison within "
+            "studies.",
+        )
+    ]
+    if single:
+        found.append(
+            Caution(
+                "few_studies", f"One study only in {', '.join(single)}: nothing was pooled there."
+            )
+        )
+    return found
