@@ -410,6 +410,7 @@ def _indicator(fields: Fields) -> Indicator:
         direction_better=fields.text("direction_better", allowed=DIRECTIONS),
         standardise_by=fields.texts("standardise_by", default=()),
         lever=fields.text("lever"),
+        evidence=fields.texts("evidence", default=()),
         tags=fields.texts("tags"),
         why_it_matters=why.text("text"),
         why_source=why.text("source"),

@@ -206,6 +206,7 @@ class Indicator:
 
     `measure` is proportion (numerator within denominator) or rate; figures are
     numerator / denominator x `multiplier`, in `unit`.
+    `evidence` names the pages of this report on what may move the indicator.
     """
 
     id: str
@@ -221,6 +222,7 @@ class Indicator:
     direction_better: str
     standardise_by: tuple[str, ...]
     lever: str
+    evidence: tuple[str, ...]
     tags: tuple[str, ...]
     why_it_matters: str
     why_source: str
@@ -241,6 +243,7 @@ class Indicator:
             "Left out": self.exclusions,
             "Better": better or self.direction_better,
             "National standard": self.standard.text if self.standard else "none stated",
+            "What may move it": self.lever,
             "Why it matters": f"{self.why_it_matters} ({self.why_source})",
             "Limits": " ".join(self.limits),
             "Owner": self.owner_role,

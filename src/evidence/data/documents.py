@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,9 @@ import yaml
 
 from evidence.data.files import read_definition, shown
 from evidence.errors import CatalogueError
+
+TO_DO = "TO DO"
+"""How a text begins that a template leaves to be written."""
 
 _REQUIRED: Any = object()
 
@@ -54,7 +57,7 @@ def read(path: Path) -> Fields:
     ------
     CatalogueError
         Naming file and line, if the file is missing, too large, not UTF-8, not YAML, not a
-        mapping, or repeats a key.
+        mapping, repeats a key, or holds a text that is still marked `TO_DO`.
     """
     content = read_definition(path)
     try:
@@ -72,7 +75,33 @@ def read(path: Path) -> Fields:
             f"{shown(path)}: a definition must hold 'key: value' lines; this file holds "
             f"{'nothing' if data is None else type(data).__name__}. Compare it with another one."
         )
+    _refuse_to_do(data, path)
     return Fields(data, path)
+
+
+def _refuse_to_do(data: _Lined, path: Path) -> None:
+    marked = list(_marked(data, "", 0))
+    if not marked:
+        return
+    line, key, text = marked[0]
+    others = ", ".join(str(line) for line, _, _ in marked[1:])
+    more = f" (as in line{'s' * (len(marked) > 2)} {others})" if others else ""
+    raise CatalogueError(
+        f"{shown(path)}, line {line}: {key} must be filled in; it is marked {TO_DO}{more}. "
+        f"Write there: {text.removeprefix(TO_DO).lstrip(': ') or 'what it asks for'}."
+    )
+
+
+def _marked(value: Any, key: str, line: int) -> Iterator[tuple[int, str, str]]:
+    """Yield line, key and text of whatever begins with `TO_DO`, in the order of the file."""
+    if isinstance(value, _Lined):
+        for name, item in value.items():
+            yield from _marked(item, f"{key}.{name}" if key else str(name), value.lines[name])
+    elif isinstance(value, list):
+        for item in value:
+            yield from _marked(item, key, line)
+    elif isinstance(value, str) and value.startswith(TO_DO):
+        yield line, key, value
 
 
 def _what_is_wrong(path: Path, error: yaml.YAMLError) -> str:
