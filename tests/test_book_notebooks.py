@@ -12,14 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from book_workbook import ALT, a_notebook, a_result
-from evidence.book.notebooks import notebook_text, page_of_notebook, tidy_html
+from evidence.book.notebooks import Around, notebook_text, page_of_notebook, tidy_html
 from evidence.errors import RunError
 
 
 def a_page(notebook: dict[str, Any] | None = None, **asked: Any) -> dict[str, Any]:
+    prose = asked.pop("prose", "")
+    around = Around(page="recovery", **asked)
     return page_of_notebook(
-        notebook or a_notebook(a_result()), page="recovery", title="Recovery", **asked
+        notebook or a_notebook(a_result()), around, title="Recovery", prose=prose
     )
+
+
+def tidied(html: str, longest: int | None = None, **asked: Any) -> str:
+    return tidy_html(html, "here", Around(page="recovery", **asked), longest)
 
 
 def text_of(page: dict[str, Any], kind: str = "markdown") -> str:
@@ -129,12 +135,21 @@ def test_markdown_output_is_shown() -> None:
 def test_cautions_that_the_page_states_are_not_repeated_at_the_result() -> None:
     stated = [caution.text for caution in a_result().cautions]
 
-    assert "Doubt about" not in json.dumps(outputs_of(a_page(stated=stated)))
-    assert "Doubt about rounding" in json.dumps(outputs_of(a_page(stated=stated[:1])))
+    assert "Doubt about" not in json.dumps(outputs_of(a_page(stated=frozenset(stated))))
+    some = json.dumps(outputs_of(a_page(stated=frozenset(stated[:1]))))
+    assert "Doubt about rounding" in some
+    assert stated[0] not in some
+
+
+def test_the_finding_of_the_box_is_not_repeated_at_its_result() -> None:
+    said = a_result().text
+
+    assert said in json.dumps(outputs_of(a_page()))
+    assert said not in json.dumps(outputs_of(a_page(stated=frozenset([said]))))
 
 
 def test_numbers_stand_right_and_words_left() -> None:
-    soup = BeautifulSoup(tidy_html(a_result()._repr_html_(), "here"), "html.parser")
+    soup = BeautifulSoup(tidied(a_result()._repr_html_()), "html.parser")
     classes = [
         [cell.get("class") for cell in row.find_all("td")] for row in soup.select("tbody tr")
     ]
@@ -146,23 +161,65 @@ def test_numbers_stand_right_and_words_left() -> None:
 
 
 def test_a_wide_table_scrolls_in_a_frame_that_the_keyboard_reaches() -> None:
-    soup = BeautifulSoup(
-        tidy_html("<table><caption>Areas</caption></table>", "here"), "html.parser"
-    )
+    soup = BeautifulSoup(tidied("<table><caption>Areas</caption></table>"), "html.parser")
 
     frame = soup.select_one("div.ev-scroll")
     assert frame is not None
     assert (frame["tabindex"], frame["role"], frame["aria-label"]) == ("0", "group", "Areas")
 
 
-def test_figures_of_a_column_get_the_same_decimals() -> None:
-    assert ">50.0<" in tidy_html(a_result()._repr_html_(), "here")
+def column(*texts: str) -> list[str]:
+    rows = "".join(f"<tr><td>{text}</td></tr>" for text in texts)
+    soup = BeautifulSoup(tidied(f"<table>{rows}</table>"), "html.parser")
+    return [cell.get_text() for cell in soup.find_all("td")]
 
 
-def test_decimals_that_were_not_printed_are_not_made_up() -> None:
-    html = tidy_html("<table><tr><td>1234</td></tr><tr><td>1.234</td></tr></table>", "here")
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        (("48.1", "59.2", "50"), ["48.1", "59.2", "50.0"]),
+        (("34.83", "10.1", "8.083"), ["34.83", "10.10", "8.08"]),
+        (("-0.6421", "0.315", ""), ["−0.642", "0.315", ""]),
+        (("1234", "1.234"), ["1234", "1.234"]),
+        (("0.5", "0.00001"), ["0.5", "0.00001"]),
+        (("1.5", "2.1e-05"), ["1.5", "2.1e-05"]),
+        (("3", "12"), ["3", "12"]),
+    ],
+)
+def test_figures_of_a_column_get_the_decimals_that_all_of_them_have(
+    printed: tuple[str, ...], shown: list[str]
+) -> None:
+    assert column(*printed) == shown
 
-    assert ">1234<" in html
+
+def test_a_long_table_below_a_picture_goes_into_a_fold() -> None:
+    table = f"<table>{'<tr><td>x</td></tr>' * 3}</table>"
+
+    assert "<details" not in tidied(table, longest=3)
+    assert "<summary>Table of 3 rows</summary>" in tidied(table, longest=2)
+    picture = {"image/svg+xml": "<svg/>", "text/plain": ALT}
+    notebook = a_notebook(a_result())
+    rows = f"<table>{'<tr><td>x</td></tr>' * 16}</table>"
+    shows = [
+        {"output_type": "display_data", "data": data} for data in (picture, {"text/html": rows})
+    ]
+    for order, folded in ((shows, True), (shows[::-1], False)):
+        notebook["cells"][5:7] = [{**notebook["cells"][5], "outputs": order}]
+        assert ("Table of 16 rows" in json.dumps(outputs_of(a_page(notebook)))) is folded
+
+
+def test_names_and_what_is_stated_of_them_are_marked_as_pairs() -> None:
+    table = "<table><thead><tr><th>part</th><th>stated</th></tr></thead></table>"
+
+    assert 'class="ev-table ev-pairs"' in tidied(table)
+
+
+def test_the_id_of_a_page_in_a_table_becomes_a_link_to_it() -> None:
+    titles = {"smi-care": "Care plans", "smi": "SMI", "recovery": "Recovery", "own-page": "Own"}
+    html = tidied("<table><tr><td>see smi-care, not smi-care-plan</td></tr></table>", titles=titles)
+
+    assert 'see <a href="smi-care.html">Care plans</a>, not smi-care-plan' in html
+    assert "<a" not in tidied("<p>smi-care</p>", titles=titles)
 
 
 def test_a_first_column_that_only_counts_the_rows_is_left_out() -> None:
@@ -171,15 +228,13 @@ def test_a_first_column_that_only_counts_the_rows_is_left_out() -> None:
         "<tr><th>0</th><td>x</td></tr><tr><th>1</th><td>y</td></tr></tbody></table>"
     )
 
-    assert "<th" not in tidy_html(table, "here").partition("<tbody>")[2]
+    assert "<th" not in tidied(table).partition("<tbody>")[2]
     named = table.replace(">1<", ">7<")
-    assert 'scope="row">7<' in tidy_html(named, "here")
+    assert 'scope="row">7<' in tidied(named)
 
 
 def test_styles_and_handlers_are_dropped() -> None:
-    html = tidy_html(
-        '<style>p {}</style><p style="color: red" onclick="x()" class="ev-text">A</p>', "here"
-    )
+    html = tidied('<style>p {}</style><p style="color: red" onclick="x()" class="ev-text">A</p>')
 
     assert html == '<p class="ev-text">A</p>'
 
@@ -187,10 +242,10 @@ def test_styles_and_handlers_are_dropped() -> None:
 @given(st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=1, max_size=8))
 def test_tidying_twice_changes_nothing_more(values: list[float]) -> None:
     cells = "".join(f"<tr><td>{value:.4g}</td></tr>" for value in values)
-    once = BeautifulSoup(tidy_html(f"<table>{cells}</table>", "here"), "html.parser")
+    once = BeautifulSoup(tidied(f"<table>{cells}</table>"), "html.parser")
     table = once.find("table")
 
-    assert tidy_html(str(table), "here") == str(once)
+    assert tidied(str(table)) == str(once)
 
 
 def test_the_text_of_a_page_is_the_same_for_the_same_notebook() -> None:

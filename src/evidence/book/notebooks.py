@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
@@ -26,13 +27,40 @@ NUMBER = re.compile(
 )
 PRINTED_DIGITS = 4
 """Significant digits of a result's table in a notebook."""
+LONG_TABLE = 15
+"""Rows beyond which a table that stands below a picture goes into a fold."""
+PAIRS = ["part", "stated"]
+"""Heads of a result that lists names and what is stated of each."""
 FENCE = "`" * 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What a page knows of the rest of the report when its notebook is shown.
+
+    Parameters
+    ----------
+    page
+        The page's id.
+    figures
+        Links of the recorded figures by their alternative text: label -> address.
+    stated
+        Sentences that the page says in its box or in its list of cautions, and not again.
+    titles
+        Titles of the report's pages by id; an id in a table becomes a link.
+    """
+
+    page: str
+    figures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    stated: frozenset[str] = frozenset()
+    titles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Flow:
     """The page under construction: cells shown in the flow and the steps of the fold."""
 
+    pictures: int = 0
     cells: list[dict[str, Any]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
 
@@ -52,13 +80,7 @@ class _Flow:
 
 
 def page_of_notebook(
-    notebook: Mapping[str, Any],
-    *,
-    page: str,
-    title: str,
-    prose: str = "",
-    figures: Mapping[str, Mapping[str, str]] | None = None,
-    stated: Sequence[str] = (),
+    notebook: Mapping[str, Any], around: Around, *, title: str, prose: str = ""
 ) -> dict[str, Any]:
     """Return the notebook as the book renders it.
 
@@ -66,15 +88,13 @@ def page_of_notebook(
     ----------
     notebook
         An executed notebook, as JSON.
-    page, title
-        Id and title of the page; the title replaces the notebook's own first heading.
+    around
+        What the page knows of the rest of the report.
+    title
+        Title of the page; it replaces the notebook's own first heading.
     prose
         Markdown that surrounds the results; a line ``% results`` says where they go, without it
         they follow the prose.
-    figures
-        Links of the recorded figures by their alternative text: label -> address.
-    stated
-        Texts of cautions that the page shows in a list of its own, and not at each result.
 
     Raises
     ------
@@ -87,12 +107,12 @@ def page_of_notebook(
     flow.show("markdown", source="\n\n".join(filter(None, [f"# {title}", before])))
     cells = list(notebook["cells"])
     for number, cell in enumerate(cells):
-        where = f"page {page}, cell {number + 1}"
+        where = f"page {around.page}, cell {number + 1}"
         if cell["cell_type"] == "markdown":
             text = _without_title(_text(cell["source"])) if number == 0 else _text(cell["source"])
             _place_prose(flow, text, number, cells)
         elif cell["cell_type"] == "code":
-            _place_code(flow, cell, where, figures or {}, stated)
+            _place_code(flow, cell, where, around)
     if after:
         flow.show("markdown", source=after)
     if flow.steps:
@@ -122,8 +142,7 @@ def _text(source: Any) -> str:
 def _place_prose(flow: _Flow, text: str, number: int, cells: Sequence[Any]) -> None:
     if not text.strip():
         return
-    introduces_code = "#" not in text[:1] and number > 0 and not _shows(number, cells)
-    if introduces_code:
+    if number > 0 and not text.startswith("#") and not _shows(number, cells):
         flow.steps.append(text)
     else:
         flow.show("markdown", source=text)
@@ -143,20 +162,14 @@ def _rich(output: Mapping[str, Any]) -> bool:
     return any(kind in output.get("data", {}) for kind in RICH)
 
 
-def _place_code(
-    flow: _Flow,
-    cell: Mapping[str, Any],
-    where: str,
-    figures: Mapping[str, Mapping[str, str]],
-    stated: Sequence[str],
-) -> None:
+def _place_code(flow: _Flow, cell: Mapping[str, Any], where: str, around: Around) -> None:
     source = _text(cell["source"]).strip()
     if source:
         flow.steps.append(_fenced("python", source))
     for output in cell["outputs"]:
         _refuse_trouble(output, where)
         if _rich(output):
-            _place_output(flow, output, where, figures, stated)
+            _place_output(flow, output, where, around)
         else:
             said = _text(output.get("text") or output.get("data", {}).get("text/plain", ""))
             if said.strip():
@@ -177,24 +190,19 @@ def _refuse_trouble(output: Mapping[str, Any], where: str) -> None:
         )
 
 
-def _place_output(
-    flow: _Flow,
-    output: Mapping[str, Any],
-    where: str,
-    figures: Mapping[str, Mapping[str, str]],
-    stated: Sequence[str],
-) -> None:
+def _place_output(flow: _Flow, output: Mapping[str, Any], where: str, around: Around) -> None:
     data = output["data"]
     kind = next(kind for kind in RICH if kind in data)
     if kind in PICTURES:
         alt = _alternative(_text(data.get("text/plain", "")), where)
         shown = _display({kind: data[kind]})
         flow.show_output(shown, {"mystnb": {"image": {"alt": alt, "classes": "ev-figure"}}})
-        if links := figures.get(alt):
+        flow.pictures += 1
+        if links := around.figures.get(alt):
             flow.show_output(_display({"text/html": _figure_links(links)}), {})
     elif kind == "text/html":
-        html = tidy_html(_text(data[kind]), where, stated)
-        if html:
+        longest = LONG_TABLE if flow.pictures else None
+        if html := tidy_html(_text(data[kind]), where, around, longest):
             flow.show_output(_display({kind: html}), {})
     else:
         flow.show_output(_display({kind: data[kind]}), {})
@@ -228,12 +236,21 @@ def _fold(title: str, steps: Sequence[str]) -> str:
     return f"{FENCE}{{fold}} {title}\n{body}\n{FENCE}"
 
 
-def tidy_html(html: str, where: str, stated: Sequence[str] = ()) -> str:
+def tidy_html(html: str, where: str, around: Around, longest: int | None = None) -> str:
     """Return the HTML of an output as the book shows it.
 
     Scripts are refused; styles are dropped (the page's policy forbids both).  Tables get classes,
     header scopes, right-aligned numbers and a frame that scrolls by itself on a narrow screen.
-    Cautions that the page states once for all its results are taken out.
+    What the page says elsewhere is taken out, and page ids become links.
+
+    Parameters
+    ----------
+    html, where
+        The output, and its place for messages.
+    around
+        What the page knows of the rest of the report.
+    longest
+        Number of rows beyond which a table goes into a fold; none if not given.
 
     Raises
     ------
@@ -251,30 +268,51 @@ def tidy_html(html: str, where: str, stated: Sequence[str] = ()) -> str:
     for tag in soup.find_all(True):
         for name in [n for n in tag.attrs if n == "style" or n.startswith("on") or n == "border"]:
             del tag.attrs[name]
-    _without_stated(soup, set(stated))
+    _without_stated(soup, around.stated)
     for table in soup.find_all("table"):
-        _tidy_table(soup, table)
+        _tidy_table(soup, table, longest)
+        _link_pages(soup, table, around)
     return str(soup).strip()
 
 
-def _without_stated(soup: BeautifulSoup, stated: set[str]) -> None:
+def _without_stated(soup: BeautifulSoup, stated: frozenset[str]) -> None:
+    for said in soup.select("p.ev-text, li.ev-caution"):
+        if said.get_text() in stated:
+            said.decompose()
     for listed in soup.select("ul.ev-cautions"):
-        for item in listed.find_all("li"):
-            if item.get_text() in stated:
-                item.decompose()
         if not listed.find("li"):
             listed.decompose()
 
 
-def _tidy_table(soup: BeautifulSoup, table: Tag) -> None:
+def _link_pages(soup: BeautifulSoup, table: Tag, around: Around) -> None:
+    ids = [id for id in around.titles if "-" in id and id != around.page]
+    if not ids:
+        return
+    named = re.compile(rf"(?<![\w/-])({'|'.join(sorted(ids, key=len, reverse=True))})(?![\w/-])")
+    for text in table.find_all(string=named):
+        parts = named.split(str(text))
+        for number, part in enumerate(parts):
+            if number % 2:
+                link = soup.new_tag("a", href=f"{part}.html")
+                link.string = around.titles[part]
+                text.insert_before(link)
+            elif part:
+                text.insert_before(part)
+        text.extract()
+
+
+def _tidy_table(soup: BeautifulSoup, table: Tag, longest: int | None) -> None:
     table["class"] = "ev-table"
     rows = table.find_all("tr")
     _drop_counting_index(rows)
     head = table.find("thead")
-    for cell in head.find_all("th") if head else []:
+    heads = head.find_all("th") if head else []
+    for cell in heads:
         cell["scope"] = "col"
         if cell.string:
             cell.string = cell.string.replace("_", " ")
+    if [cell.get_text() for cell in heads] == PAIRS:
+        table["class"] = "ev-table ev-pairs"
     body = [row for row in rows if row.find_parent("thead") is None]
     for cell in (cell for row in body for cell in row.find_all("th")):
         cell["scope"] = "row"
@@ -283,6 +321,12 @@ def _tidy_table(soup: BeautifulSoup, table: Tag) -> None:
     caption = table.find("caption")
     frame["aria-label"] = caption.get_text() if caption else "Table"
     table.wrap(frame)
+    if longest is not None and len(body) > longest:
+        fold = soup.new_tag("details", attrs={"class": "ev-fold"})
+        frame.wrap(fold)
+        summary = soup.new_tag("summary")
+        summary.string = f"Table of {len(body)} rows"
+        fold.insert(0, summary)
 
 
 def _drop_counting_index(rows: Sequence[Tag]) -> None:
@@ -320,19 +364,29 @@ def _all_numbers(cells: Sequence[Tag]) -> bool:
 
 
 def _same_decimals(cells: Sequence[Tag]) -> None:
-    """Write 55 as 55.0 beside 57.5, unless that would show digits that were not printed."""
-    texts = [cell.get_text().strip() for cell in cells]
+    """Write 34.83 and 8.083 as 34.83 and 8.08: decimals that all of the column have, at most two.
+
+    Columns of figures below 1 have up to three. A column stays as it is if a figure would then
+    read 0, or if it holds whole numbers only.
+    """
+    texts = [cell.get_text().strip().replace("−", "-") for cell in cells]
     plain = [text for text in texts if text]
-    decimals = [len(text.partition(".")[2]) for text in plain]
-    most = max(decimals, default=0)
-    if not most or not all(re.fullmatch(r"[−+-]?\d+(\.\d+)?", text) for text in plain):
+    if not all(re.fullmatch(r"[+-]?\d+(\.\d+)?", text) for text in plain):
         return
-    padded = [text + ("" if "." in text else ".") for text in texts]
-    padded = [text + "0" * (most - len(text.partition(".")[2])) for text in padded]
-    if all(len(re.sub(r"\D", "", text).lstrip("0")) <= PRINTED_DIGITS for text in padded):
-        for cell, before, after in zip(cells, texts, padded, strict=True):
-            if before:
-                cell.string = after
+    printed = max(len(text.partition(".")[2]) for text in plain)
+    whole = max(_whole_digits(text) for text in plain)
+    decimals = min(printed, PRINTED_DIGITS - whole, 2 if whole else 3)
+    same = [f"{Decimal(text):.{max(decimals, 0)}f}" if text else "" for text in texts]
+    pairs = zip(texts, same, strict=True)
+    vanish = any(text and Decimal(text) and not Decimal(new) for text, new in pairs)
+    if decimals < 1 or vanish:
+        return
+    for cell, new in zip(cells, same, strict=True):
+        cell.string = new.replace("-", "−")
+
+
+def _whole_digits(text: str) -> int:
+    return len(text.partition(".")[0].lstrip("+-0"))
 
 
 def notebook_text(notebook: Mapping[str, Any]) -> str:

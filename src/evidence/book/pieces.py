@@ -50,11 +50,11 @@ def box(facts: Mapping[str, Any]) -> str:
         return ""
     said, review = facts["box"], facts["review"]
     rows = [
-        ("Size", escape(said["size"])),
+        ("Size", escape(_begun(said["size"]))),
         ("Certainty", _certainty(said)),
         ("Design", _term(DESIGN_WORDS[said["design"]], "design-tier")),
-        ("Applies to", escape(said["applies_to"])),
-        ("Data or search", escape(said["period"])),
+        ("Applies to", escape(_begun(said["applies_to"]))),
+        ("Data or search", escape(_begun(said["period"]))),
         ("Next review", _review(review)),
     ]
     if said["cost"] != NOT_STATED:
@@ -62,9 +62,13 @@ def box(facts: Mapping[str, Any]) -> str:
     listed = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows)
     return (
         '<section class="ev-box" aria-label="Summary">'
-        f'<p class="ev-finding">{escape(said["finding"])}</p>'
+        f'<p class="ev-finding">{escape(_begun(said["finding"]))}</p>'
         f'<dl class="ev-facts">{listed}</dl>{_care(facts["cautions"])}</section>'
     )
+
+
+def _begun(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _empty_box(facts: Mapping[str, Any]) -> str:
@@ -95,7 +99,7 @@ def _review(review: Mapping[str, Any]) -> str:
     due = escape(long_date(review["due"]))
     if review["overdue"]:
         return f'<strong class="ev-overdue">Overdue since {due}</strong>'
-    return due[:1].upper() + due[1:]
+    return _begun(due)
 
 
 def _care(doubts: Sequence[Mapping[str, str]]) -> str:

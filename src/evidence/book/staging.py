@@ -19,7 +19,7 @@ import yaml
 
 from evidence.book import facts
 from evidence.book.facts import COMPLETE, Published
-from evidence.book.notebooks import notebook_text, page_of_notebook
+from evidence.book.notebooks import Around, notebook_text, page_of_notebook
 from evidence.book.planning import Report, settings
 from evidence.data import catalogue
 from evidence.errors import RunError
@@ -143,10 +143,11 @@ def stage(root: Path, report: Report, source: Path, as_of: date, version: str) -
     }
     found = {page.id: facts.published(root, page) for page in report.pages}
     anchors = facts.dataset_anchors(found[report.data_page])
+    titles = {page.id: page.title for page in report.pages}
     for page in report.pages:
         known = facts.page_facts(found[page.id], report, as_of, anchors)
         staged.reviews[page.id] = [known["review"]["due"], known["review"]["overdue"]]
-        texts |= _page_texts(root, found[page.id], known)
+        texts |= _page_texts(root, found[page.id], known, titles)
         staged.downloads |= _downloads(found[page.id], known, report)
     of_notebooks = [id for id, each in found.items() if each.state == COMPLETE]
     _write(source, {name: linked(text, of_notebooks) for name, text in texts.items()})
@@ -171,14 +172,16 @@ def _tiles(report: Report) -> list[Any]:
     return facts.borough_tiles(boroughs, areas, report)
 
 
-def _page_texts(root: Path, found: Published, known: Mapping[str, Any]) -> dict[str, str]:
+def _page_texts(
+    root: Path, found: Published, known: Mapping[str, Any], titles: Mapping[str, str]
+) -> dict[str, str]:
     page = found.page
     texts = {f"_facts/{page.id}.json": _json(known)}
     if page.notebook:
         texts[f"_numbers/{page.id}.json"] = _json(facts.numbers(found))
     prose = _prose(root, page)
     if found.state == COMPLETE:
-        texts[f"{page.id}.ipynb"] = _notebook(found, known, prose)
+        texts[f"{page.id}.ipynb"] = _notebook(found, known, prose, titles)
     elif page.notebook:
         texts[f"{page.id}.md"] = f"# {page.title}\n"
     else:
@@ -207,7 +210,9 @@ def _one_heading(note: str) -> str:
     return re.sub(r"\A# ", "## ", lower.strip())
 
 
-def _notebook(found: Published, known: Mapping[str, Any], prose: str) -> str:
+def _notebook(
+    found: Published, known: Mapping[str, Any], prose: str, titles: Mapping[str, str]
+) -> str:
     folder = found.folder
     notebook = read_json(folder / "notebook.ipynb") if folder else None
     if notebook is None:
@@ -215,14 +220,14 @@ def _notebook(found: Published, known: Mapping[str, Any], prose: str) -> str:
             f"a published run must keep its notebook; the one of page {found.page.id} is missing "
             f"or cut off. Run `evidence run {found.page.id}` again."
         )
-    shown = page_of_notebook(
-        notebook,
+    finding = (found.results.get("box") or {}).get("finding", "")
+    around = Around(
         page=found.page.id,
-        title=found.page.title,
-        prose=prose,
         figures=_figure_links(found),
-        stated=[each["text"] for each in known["cautions"]],
+        stated=frozenset([finding, *(each["text"] for each in known["cautions"])]),
+        titles=titles,
     )
+    shown = page_of_notebook(notebook, around, title=found.page.title, prose=prose)
     return notebook_text(shown)
 
 
