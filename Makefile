@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 SITE := book/_site
-COVERAGE := 74
+COVERAGE := 90
 BROWSER := sh .ci/browser $(SITE) && $(PY) tests/browser/check.py
 
 export PYTHON
@@ -44,6 +44,10 @@ browser: $(READY) ## Check the built book in Chromium: every page once, one of e
 .PHONY: browser-all
 browser-all: $(READY) ## Check every page of the built book in every width, mode and protocol
 	@$(BROWSER) $(SITE) --all
+
+.PHONY: bench
+bench: $(READY) ## Measure what a page costs against papermill, and a build with nothing to do
+	@$(PY) -m tests.bench.pages
 
 .PHONY: lab
 lab: $(READY) ## Open JupyterLab in notebooks/

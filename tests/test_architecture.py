@@ -144,15 +144,20 @@ def global_random_state(package: Path) -> list[str]:
     for name, tree in modules(package):
         if name == KERNELS:
             continue
-        used = [(line, target) for line, target in imported(name, tree)]
-        used += [
-            (node.lineno, dotted(node).replace("np.", "numpy.", 1))
+        imports = list(imported(name, tree))
+        found += [
+            f"{name}:{line}: {target} uses the global random state; pass a seed"
+            for line, target in imports
+            if within(target, "random")
+        ]
+        chains = [
+            (node.lineno, dotted(node))
             for node in ast.walk(tree)
             if isinstance(node, ast.Attribute)
         ]
-        for line, target in used:
+        for line, target in imports + [(n, re.sub(r"^np\b", "numpy", text)) for n, text in chains]:
             drawn = re.fullmatch(r"numpy\.random\.(\w+)", target)
-            if within(target, "random") or (drawn and drawn[1] not in SEEDED):
+            if drawn and drawn[1] not in SEEDED:
                 found.append(f"{name}:{line}: {target} uses the global random state; pass a seed")
     return sorted(set(found))
 
@@ -343,12 +348,21 @@ def test_the_rule_catches(tmp_path, file, text, rule, message):
     [
         ("runs/kernels.py", "import numpy as np\nnp.random.seed(1)", global_random_state),
         ("variation/areas.py", "import numpy as np\nnp.random.default_rng(1)", global_random_state),
+        ("variation/areas.py", "def f(random):\n    random.shuffle([])", global_random_state),
         ("runs/kernels.py", "import matplotlib", misplaced_libraries),
         ("cli.py", "from urllib.parse import quote", misplaced_libraries),
         ("plots/variation.py", "from evidence.variation import limits", forbidden_edges),
         ("variation/limits.py", "from evidence.variation.rates import wilson", forbidden_edges),
     ],
-    ids=["reseed after fork", "seeded", "import before fork", "parse only", "plots", "same part"],
+    ids=[
+        "reseed after fork",
+        "seeded",
+        "passed generator",
+        "import before fork",
+        "parse only",
+        "plots",
+        "same part",
+    ],
 )
 def test_the_rule_lets_pass_what_is_meant_to_pass(tmp_path, file, text, rule):
     (tmp_path / file).parent.mkdir(exist_ok=True)

@@ -58,7 +58,7 @@ HOSTS = tuple(
 )
 """Hosts of package registries; put together here so that this file does not hold one either."""
 
-MACHINE_FOLDER = re.compile(r"(?<![\w.:/~-])/(?:root|work|farm|home/\w+|Users/\w+)/\w")
+MACHINE_FOLDER = re.compile(r"(?<![\w.:/~-])/(?:root|work|farm|home/(?!somebody)\w+|Users/\w+)/\w")
 
 
 def needs() -> list[Requirement]:
