@@ -233,6 +233,7 @@ def write_workbook(root: Path) -> Path:
     for name, text in {
         "book/report.yml": REPORT,
         "book/references.bib": BIBLIOGRAPHY,
+        "data/raw/talking_therapies/dataset.yml": "id: talking_therapies\n",
         "data/definitions/areas.yml": AREAS,
         **{f"book/{name}": text for name, text in PROSE.items()},
     }.items():
@@ -243,7 +244,7 @@ def write_workbook(root: Path) -> Path:
         write_run(root, page)
     catalogue = a_notebook(a_result())
     catalogue["cells"][5]["outputs"][0]["data"]["text/html"] = (
-        '<table><tr id="dataset-talking-therapies"><td>Talking Therapies</td></tr></table>'
+        "<table><tr><td>talking_therapies</td></tr><tr><td>talking_therapies</td></tr></table>"
     )
     write_run(root, "data-catalogue", notebook=catalogue)
     point(root, "failing", run="", state="failed", error="page failing, cell 3: ValueError: <no>")

@@ -79,6 +79,7 @@ def test_a_page_opens_with_its_title_and_its_box(workbook: Path) -> None:
     assert "Description of routine data" in words(box)
     assert "Read with care: Doubt about small_counts." in words(box)
     assert "and 4 more" in words(box)
+    assert "Computed, run 0123456789ab" in words(box)
 
 
 def test_prose_and_results_stand_in_their_order(workbook: Path) -> None:
@@ -426,6 +427,7 @@ def test_what_a_run_says_is_escaped() -> None:
         "box": {**BOX, "finding": "<b>no</b>", "certainty": "low", "certainty_reason": "a & b"},
         "review": {"due": "not stated", "overdue": False},
         "cautions": [],
+        "run": "0123456789ab",
     }
     known["box"] |= {"cost": "£5"}
 

@@ -23,7 +23,6 @@ from evidence.runs.store import Store, read_json
 
 COMPLETE, FAILED, NEVER, PROSE = "complete", "failed", "never run", "prose"
 RAW, DEFINITIONS = "data/raw/", "data/definitions/"
-ANCHOR = re.compile(r'\bid=\\?["\'](dataset-[a-z0-9-]+)\\?["\']')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,7 @@ def page_facts(
     as_of
         Date of rendering: decides what is overdue.
     anchors
-        Names of places in the data catalogue that a dataset can link to.
+        Ids of datasets that the data catalogue's page has a place for.
     """
     page, box = found.page, found.results.get("box")
     return {
@@ -83,6 +82,7 @@ def page_facts(
         "notebook": page.notebook,
         "state": found.state,
         "error": found.error,
+        "run": found.run.get("run", ""),
         "box": box,
         "review": _review(page, box, as_of),
         "cautions": cautions(found.results),
@@ -158,12 +158,18 @@ def bibtex(page: Page, report: Report, run: Mapping[str, Any]) -> str:
     return f"@incollection{{{page.id},\n{body}}}\n"
 
 
-def dataset_anchors(found: Published) -> set[str]:
-    """Return the names of places (``dataset-…``) that the data catalogue's page offers."""
+def dataset_anchor(dataset: str) -> str:
+    """Return the name of a dataset's place on the data catalogue's page."""
+    return "dataset-" + re.sub(r"[^a-z0-9]+", "-", dataset)
+
+
+def listed_datasets(found: Published, datasets: Iterable[str]) -> list[str]:
+    """Return the datasets that have a row of their own on the data catalogue's page."""
     path = found.folder / "notebook.ipynb" if found.folder else None
     if path is None or not path.is_file():
-        return set()
-    return set(ANCHOR.findall(path.read_text(encoding="utf-8")))
+        return []
+    text = path.read_text(encoding="utf-8")
+    return [dataset for dataset in datasets if f"<td>{dataset}</td>" in text]
 
 
 def borough_tiles(boroughs: Iterable[Area], areas: Iterable[Area], report: Report) -> list[Any]:
@@ -219,7 +225,6 @@ def _computed(found: Published, report: Report, anchors: set[str]) -> dict[str, 
     reads = {path: sha for path, sha in run.get("reads", {}).items() if "listing:" not in path}
     titles = {page.id: page.title for page in report.pages}
     return {
-        "run": run["run"],
         "parameters": dict(run.get("parameters", {})),
         "data": [_source(path, sha, report, anchors) for path, sha in sorted(reads.items())],
         "pages": [
@@ -236,6 +241,6 @@ def _source(path: str, sha256: str, report: Report, anchors: set[str]) -> dict[s
     href = ""
     if path.startswith(RAW):
         dataset = path.removeprefix(RAW).rpartition("/")[0]
-        anchor = "dataset-" + re.sub(r"[^a-z0-9]+", "-", dataset)
-        href = f"{report.data_page}.html" + (f"#{anchor}" if anchor in anchors else "")
+        anchor = f"#{dataset_anchor(dataset)}" if dataset in anchors else ""
+        href = f"{report.data_page}.html{anchor}"
     return {"path": path, "sha256": sha256, "href": href}

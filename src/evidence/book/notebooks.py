@@ -48,12 +48,15 @@ class Around:
         Sentences that the page says in its box or in its list of cautions, and not again.
     titles
         Titles of the report's pages by id; an id in a table becomes a link.
+    places
+        Names of places by the text of the table cell where each is, for links from elsewhere.
     """
 
     page: str
     figures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     stated: frozenset[str] = frozenset()
     titles: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -61,6 +64,7 @@ class _Flow:
     """The page under construction: cells shown in the flow and the steps of the fold."""
 
     pictures: int = 0
+    placed: set[str] = field(default_factory=set)
     cells: list[dict[str, Any]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
 
@@ -203,9 +207,19 @@ def _place_output(flow: _Flow, output: Mapping[str, Any], where: str, around: Ar
     elif kind == "text/html":
         longest = LONG_TABLE if flow.pictures else None
         if html := tidy_html(_text(data[kind]), where, around, longest):
-            flow.show_output(_display({kind: html}), {})
+            flow.show_output(_display({kind: _with_places(html, around, flow.placed)}), {})
     else:
         flow.show_output(_display({kind: data[kind]}), {})
+
+
+def _with_places(html: str, around: Around, placed: set[str]) -> str:
+    """Give the first cell of the page with a text of `places` its name."""
+    for text, place in around.places.items():
+        cell = f"<td>{text}</td>"
+        if place not in placed and cell in html:
+            html = html.replace(cell, f'<td id="{place}">{text}</td>', 1)
+            placed.add(place)
+    return html
 
 
 def _display(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def box(facts: Mapping[str, Any]) -> str:
         ("Applies to", escape(_begun(said["applies_to"]))),
         ("Data or search", escape(_begun(said["period"]))),
         ("Next review", _review(review)),
+        ("Status", f'Computed, <a href="#how-this-was-computed">run {facts["run"]}</a>'),
     ]
     if said["cost"] != NOT_STATED:
         rows.append(("Cost", escape(said["cost"])))
@@ -134,7 +135,7 @@ def computed(facts: Mapping[str, Any]) -> str:
     known = facts["computed"]
     rows = [
         ("Page", f"<code>{escape(facts['page'])}</code>"),
-        ("Run", f"<code>{escape(known['run'])}</code>"),
+        ("Run", f"<code>{escape(facts['run'])}</code>"),
         ("Notebook", f"<code>notebooks/{escape(facts['notebook'])}.ipynb</code>"),
         ("Parameters", _pairs(known["parameters"])),
         ("Data", _sources(known["data"])),

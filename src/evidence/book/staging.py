@@ -142,12 +142,20 @@ def stage(root: Path, report: Report, source: Path, as_of: date, version: str) -
         "_tiles.json": _json(_tiles(report)),
     }
     found = {page.id: facts.published(root, page) for page in report.pages}
-    anchors = facts.dataset_anchors(found[report.data_page])
+    listed = facts.listed_datasets(found[report.data_page], catalogue.datasets())
     titles = {page.id: page.title for page in report.pages}
+    places = {report.data_page: {id: facts.dataset_anchor(id) for id in listed}}
     for page in report.pages:
-        known = facts.page_facts(found[page.id], report, as_of, anchors)
+        known = facts.page_facts(found[page.id], report, as_of, listed)
         staged.reviews[page.id] = [known["review"]["due"], known["review"]["overdue"]]
-        texts |= _page_texts(root, found[page.id], known, titles)
+        around = Around(
+            page=page.id,
+            figures=_figure_links(found[page.id]),
+            stated=_stated(known),
+            titles=titles,
+            places=places.get(page.id, {}),
+        )
+        texts |= _page_texts(root, found[page.id], known, around)
         staged.downloads |= _downloads(found[page.id], known, report)
     of_notebooks = [id for id, each in found.items() if each.state == COMPLETE]
     _write(source, {name: linked(text, of_notebooks) for name, text in texts.items()})
@@ -173,7 +181,7 @@ def _tiles(report: Report) -> list[Any]:
 
 
 def _page_texts(
-    root: Path, found: Published, known: Mapping[str, Any], titles: Mapping[str, str]
+    root: Path, found: Published, known: Mapping[str, Any], around: Around
 ) -> dict[str, str]:
     page = found.page
     texts = {f"_facts/{page.id}.json": _json(known)}
@@ -181,7 +189,7 @@ def _page_texts(
         texts[f"_numbers/{page.id}.json"] = _json(facts.numbers(found))
     prose = _prose(root, page)
     if found.state == COMPLETE:
-        texts[f"{page.id}.ipynb"] = _notebook(found, known, prose, titles)
+        texts[f"{page.id}.ipynb"] = _notebook(found, prose, around)
     elif page.notebook:
         texts[f"{page.id}.md"] = f"# {page.title}\n"
     else:
@@ -210,9 +218,7 @@ def _one_heading(note: str) -> str:
     return re.sub(r"\A# ", "## ", lower.strip())
 
 
-def _notebook(
-    found: Published, known: Mapping[str, Any], prose: str, titles: Mapping[str, str]
-) -> str:
+def _notebook(found: Published, prose: str, around: Around) -> str:
     folder = found.folder
     notebook = read_json(folder / "notebook.ipynb") if folder else None
     if notebook is None:
@@ -220,15 +226,12 @@ def _notebook(
             f"a published run must keep its notebook; the one of page {found.page.id} is missing "
             f"or cut off. Run `evidence run {found.page.id}` again."
         )
-    finding = (found.results.get("box") or {}).get("finding", "")
-    around = Around(
-        page=found.page.id,
-        figures=_figure_links(found),
-        stated=frozenset([finding, *(each["text"] for each in known["cautions"])]),
-        titles=titles,
-    )
-    shown = page_of_notebook(notebook, around, title=found.page.title, prose=prose)
-    return notebook_text(shown)
+    return notebook_text(page_of_notebook(notebook, around, title=found.page.title, prose=prose))
+
+
+def _stated(known: Mapping[str, Any]) -> frozenset[str]:
+    finding = (known["box"] or {}).get("finding", "")
+    return frozenset([finding, *(each["text"] for each in known["cautions"])])
 
 
 def _figure_links(found: Published) -> dict[str, dict[str, str]]:
