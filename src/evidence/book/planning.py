@@ -16,12 +16,14 @@ Nothing here imports pandas, so that a command can name a wrong page at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from evidence.data import catalogue
+from evidence.data.definitions import Indicator
 from evidence.data.documents import Fields, nearest, read
 from evidence.errors import CatalogueError
 from evidence.runs.pages import Page
@@ -140,12 +142,13 @@ def plan(root: Path) -> Report:
 def _parts(fields: Fields) -> tuple[tuple[Part, ...], list[_Draft]]:
     parts: list[Part] = []
     drafts: list[_Draft] = []
+    define = cache(catalogue.definition)
     for entry in fields.each("parts"):
         part = Part(id=entry.text("id"), title=entry.text("title"))
         if part.id in {each.id for each in parts}:
             raise entry.refuse("id", "must be the part's own; it comes twice", "Rename one.")
         for page in entry.each("pages"):
-            for draft in _family(page, part.id):
+            for draft in _family(page, part.id, define):
                 _refuse_repeat(draft, drafts)
                 drafts.append(draft)
         entry.done()
@@ -153,13 +156,15 @@ def _parts(fields: Fields) -> tuple[tuple[Part, ...], list[_Draft]]:
     return tuple(parts), drafts
 
 
-def _family(entry: Fields, part: str) -> list[_Draft]:
+def _family(entry: Fields, part: str, define: Callable[[str], Indicator]) -> list[_Draft]:
     family = entry.text("for_each", "")
-    members = _members(entry, family) if family else [{}]
+    members = _members(entry, family, define) if family else [{}]
     return [_Draft(_page(entry, part, values), entry) for values in members]
 
 
-def _members(entry: Fields, family: str) -> list[dict[str, str]]:
+def _members(
+    entry: Fields, family: str, define: Callable[[str], Indicator]
+) -> list[dict[str, str]]:
     found = FAMILY.fullmatch(family.replace(" ", ""))
     form = "must be indicators(), with tag=… or without=…, or areas(), with kind=…"
     if not found:
@@ -167,14 +172,16 @@ def _members(entry: Fields, family: str) -> list[dict[str, str]]:
     of, key, value = found["of"], found["key"], found["value"]
     if key not in {"indicators": (None, "tag", "without"), "areas": (None, "kind")}[of]:
         raise entry.refuse("for_each", form)
-    members = _areas(value) if of == "areas" else _indicators(key, value)
+    members = _areas(value) if of == "areas" else _indicators(key, value, define)
     if not members:
         raise entry.refuse("for_each", "must find at least one", "Correct the tag or kind.")
     return members
 
 
-def _indicators(key: str | None, tag: str) -> list[dict[str, str]]:
-    found = (catalogue.definition(id) for id in catalogue.indicators())
+def _indicators(
+    key: str | None, tag: str, define: Callable[[str], Indicator]
+) -> list[dict[str, str]]:
+    found = (define(id) for id in catalogue.indicators())
     return [
         {"indicator": each.id, "title": each.title, "short": each.short, "subject": each.id}
         for each in found
