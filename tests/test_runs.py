@@ -156,6 +156,19 @@ def test_failures_are_one_line_each_and_the_other_pages_go_on(workbook):
     assert list(Store(workbook).runs.glob(".*")) == []
 
 
+def test_a_batch_that_is_stopped_starts_no_further_page(workbook):
+    pages = [page("good", id=f"good-{n}", scale=float(n)) for n in range(8)]
+
+    def stop(outcome):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_pages(workbook, pages, jobs=1, told=stop)
+
+    assert len(list(Store(workbook).runs.iterdir())) <= 2
+    assert not (workbook / "data/processed/lock.json").exists()
+
+
 def test_a_failed_page_keeps_what_was_published_and_is_marked_failed(ran):
     workbook, outcome = ran
     change_notebook(workbook, "good", "year * scale", "year / 0")
@@ -412,6 +425,8 @@ def test_the_modules_that_a_notebook_reaches_leave_out_those_that_only_run_or_sh
     found = identity.code_hashes(workbook / "notebooks/broken/good.ipynb")
 
     assert {"evidence", "evidence.results", "evidence.runs.record"} <= set(found)
+    assert "evidence.data.catalogue" in found
+    assert "evidence.data.templates" not in found
     assert not any(name.startswith(identity.UNRELATED) for name in found)
 
 

@@ -284,13 +284,17 @@ def run_pages(
         runner(root, "evidence build", forked=forked, cell_seconds=cell_seconds) as running,
         ThreadPoolExecutor(max_workers=jobs) as pool,
     ):
-        outcomes = _schedule(
-            plans,
-            order,
-            told or (lambda outcome: None),
-            lambda plan: pool.submit(running.run, plan, publish=True, again=again),
-            running,
-        )
+        try:
+            outcomes = _schedule(
+                plans,
+                order,
+                told or (lambda outcome: None),
+                lambda plan: pool.submit(running.run, plan, publish=True, again=again),
+                running,
+            )
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return outcomes
 
 

@@ -20,13 +20,14 @@ UNRELATED = (
     "evidence.book",
     "evidence.reviews",
     "evidence.sources",
+    "evidence.data.templates",
     "evidence.runs.execute",
     "evidence.runs.kernels",
     "evidence.runs.compare",
     "evidence.runs.identity",
     "evidence.runs.store",
 )
-"""Modules that decide when and where pages run, or show them: never what they compute."""
+"""Modules that start, place or show pages: never what they compute."""
 
 SOURCE = Path(__file__).resolve().parent.parent
 
