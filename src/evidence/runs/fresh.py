@@ -1,4 +1,7 @@
-"""Which pages need to run: the recorded reads of the last run, hashed again."""
+"""Which pages need to run: the recorded reads of the last run, hashed again.
+
+Nothing here imports pandas, except for a published page whose hash was not kept with it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from evidence.runs import identity
 from evidence.runs.choices import allowed_values
 from evidence.runs.pages import Page
 from evidence.runs.parameters import check, contract
-from evidence.runs.record import published_document, results_hash
 from evidence.runs.store import Store
 
 State = Literal["fresh", "stale", "failed", "never run"]
@@ -73,6 +75,8 @@ def published_hash(store: Store, page: str) -> str:
     pointer = store.pointer(page)
     if pointer and pointer.get("results_sha256"):
         return str(pointer["results_sha256"])
+    from evidence.runs.record import published_document, results_hash
+
     document = published_document(store.root, page)
     return results_hash(document) if document else "gone"
 
