@@ -160,6 +160,8 @@ def frameworks() -> list[Framework]:
         items = [(each.text("id"), each.text("name")) for each in inside.each("items")]
         found.append(Framework(id=id, source=inside.text("source"), names=dict(items)))
         inside.done()
+    for id in ("barriers", "actors"):
+        fields.has(id)
     fields.done()
     return found
 
