@@ -121,6 +121,15 @@ def association(t: Counts, *, correct: bool = True) -> tuple[float, float]:
     return statistic, float(special.chdtrc(1, statistic))
 
 
+def rate_association(t: Counts, *, correct: bool = True) -> tuple[float, float]:
+    """Return the Mantel-Haenszel chi-square of rates and its p value; sizes are person-times."""
+    events = t.a + t.c
+    excess = float(np.sum(t.a - t.n1 * events / t.n))
+    variance = float(np.sum(events * t.n1 * t.n2 / t.n**2))
+    statistic = max(0.0, abs(excess) - 0.5 * correct) ** 2 / variance
+    return statistic, float(special.chdtrc(1, statistic))
+
+
 def homogeneity(t: Counts) -> dict[str, float]:
     """Return the Breslow-Day test of equal odds ratios, and with Tarone's correction.
 
@@ -264,6 +273,8 @@ def _count_estimates(
     if measure == "OR":
         statistic, p = association(used)
         found |= {"CMH": statistic, "CMH_p": p} | homogeneity(used)
+    if measure == "IRR":
+        found["CMH"], found["CMH_p"] = rate_association(used)
     return (pooled, *(Estimate(key=key, value=item) for key, item in found.items()))
 
 
