@@ -1,4 +1,4 @@
-"""Area profiles: gaps after noise across indicators."""
+"""Small-area variation, and area profiles: gaps after noise across indicators."""
 
 import numpy as np
 import pandas as pd
@@ -102,3 +102,109 @@ def test_an_unknown_area_and_a_wrong_result_are_refused(results):
         areas.profile({"other": Result(text="something else")}, "A0")
     with pytest.raises(DataError, match="at least one funnel result; got none"):
         areas.profile({}, "A0")
+
+
+def small_areas(k=40, sd=0.3, seed=2, size=60):
+    draw = np.random.default_rng(seed)
+    expected = draw.uniform(size / 2, 2 * size, k)
+    factor = draw.gamma(1 / sd**2, sd**2, k) if sd else np.ones(k)
+    return pd.DataFrame(
+        {
+            "area_code": [f"A{i}" for i in range(k)],
+            "observed": draw.poisson(expected * factor),
+            "expected": expected,
+            "population": (expected * 100).round(),
+        }
+    )
+
+
+def varied(table, **choices):
+    return areas.small_area_variation(table, indicator="Admissions", **choices)
+
+
+def test_four_areas_have_the_statistics_worked_out_by_hand():
+    """Observed 5, 10, 15, 10 of 10 expected each: (O−E)²/E² averages 0.125, less 1/E = 0.025."""
+    table = small_areas(4).assign(observed=[5, 10, 15, 10], expected=10.0, population=1000)
+
+    result = varied(table)
+
+    assert result["scv"].value == pytest.approx(0.025)
+    assert result["chi2"].value == pytest.approx(5.0)
+    assert result["extremal_quotient"].value == pytest.approx(3.0)
+    assert result["cv"].value == pytest.approx(np.std([5, 10, 15, 10], ddof=1) / 10)
+    assert result.table["ratio"].tolist() == [0.5, 1.0, 1.5, 1.0]
+
+
+def test_the_variance_that_was_put_in_is_found_within_its_interval():
+    found = [varied(small_areas(seed=seed))["eb_variance"] for seed in range(40)]
+
+    assert np.mean([variance.value for variance in found]) == pytest.approx(0.09, abs=0.015)
+    assert np.mean([variance.low <= 0.09 <= variance.high for variance in found]) >= 0.8
+
+
+def test_the_variance_leads_because_chance_alone_moves_the_others():
+    result = varied(small_areas(sd=0.0, seed=11))
+
+    assert result.estimates[0].key == "eb_variance"
+    assert result["eb_variance"].value < 0.01
+    assert result["extremal_quotient"].value > 1.3
+
+
+def test_counts_less_varied_than_chance_have_a_variance_of_zero():
+    table = small_areas().assign(observed=lambda rows: rows["expected"].round())
+
+    result = varied(table)
+
+    assert result["eb_variance"].value == 0
+    assert "vary no more than chance alone makes them" in result.text
+    assert result.table["ratio_gamma"].nunique() == 1
+
+
+@pytest.mark.parametrize("column", ["rate_marshall", "ratio_gamma"])
+def test_shrunken_figures_lie_between_their_own_and_the_common_one(column):
+    result = varied(small_areas())
+    rows = result.table
+    own = rows["rate"] if column == "rate_marshall" else rows["ratio"]
+    middle = (
+        rows["observed"].sum() / rows["population"].sum()
+        if column == "rate_marshall"
+        else result["nb_mean"].value
+    )
+
+    assert ((rows[column] - middle) * (own - middle) >= -1e-12).all()
+    assert ((rows[column] - middle).abs() <= (own - middle).abs() + 1e-12).all()
+
+
+def test_an_area_without_events_has_no_quotient_but_all_the_rest():
+    result = varied(
+        small_areas().assign(observed=lambda rows: rows["observed"].where(rows.index > 0, 0))
+    )
+
+    keys = [estimate.key for estimate in result.estimates]
+    assert "extremal_quotient" not in keys
+    assert result["log_variance"].value > 0
+
+
+def test_an_area_without_people_is_no_figure_and_the_rest_is_answered():
+    table = small_areas()
+    table.loc[3, "population"] = 0
+
+    result = varied(table)
+
+    assert result.table["status"].iloc[3] == "zero denominator"
+    assert result["eb_variance"].k == 39
+    assert Result.loads(result.dumps()) == result
+
+
+def test_too_few_areas_are_a_reason():
+    result = varied(small_areas(2))
+
+    assert not result.known
+    assert len(result.table) == 2
+
+
+def test_the_bootstrap_takes_its_seed():
+    one, two, other = (varied(small_areas(), seed=seed)["eb_variance"] for seed in (1, 1, 2))
+
+    assert (one.low, one.high) == (two.low, two.high)
+    assert (one.low, one.high) != (other.low, other.high)
