@@ -25,7 +25,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, TimeoutError, sync_playwright
 
 from evidence.book.checking import check
 
@@ -237,12 +237,20 @@ def _reader_tries(visitor: Visitor, protocol: str) -> list[str]:
     if page.evaluate("getComputedStyle(document.body).backgroundColor") == before:
         problems.append("the mode switch changes nothing, or is forgotten")
     page.click("#mode")
-    page.fill("header input[name=q]", "London")
+    word = page.inner_text("h1").split()[0]
+    page.fill("header input[name=q]", word)
     page.keyboard.press("Enter")
     try:
         page.wait_for_selector("#search-results li a", timeout=8000)
-    except Exception:
-        problems.append("a search for London finds nothing")
+        page.wait_for_timeout(500)
+        problems += _seen(page)
+        tops = page.evaluate(
+            "[...document.querySelectorAll('#search-results li a')].map(a => a.offsetTop)"
+        )
+        if len(set(tops)) < len(tops):
+            problems.append("results of a search stand beside each other")
+    except TimeoutError:
+        problems.append(f"a search for {word} finds nothing")
     page.close()
     page = visitor.context(narrow).new_page()
     page.goto(f"{base}/index.html")
