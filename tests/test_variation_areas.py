@@ -208,3 +208,48 @@ def test_the_bootstrap_takes_its_seed():
 
     assert (one.low, one.high) == (two.low, two.high)
     assert (one.low, one.high) != (other.low, other.high)
+
+
+def test_the_nearest_areas_are_peers_and_their_distance_is_in_standard_deviations():
+    table = pd.DataFrame({"area_code": list("ABCD"), "score": [0.0, 1.0, 5.0, 6.0]})
+
+    found = areas.peers(table, columns=["score"], number=1)
+
+    assert found["peer"].tolist() == ["B", "A", "D", "C"]
+    assert found["distance"].tolist() == pytest.approx([1 / table["score"].std(ddof=0)] * 4)
+
+
+def test_the_unit_of_a_column_changes_no_peer():
+    draw = np.random.default_rng(1)
+    table = pd.DataFrame(
+        {
+            "area_code": [f"A{i}" for i in range(20)],
+            "a": draw.normal(size=20),
+            "b": draw.gamma(2, size=20),
+        }
+    )
+    other = table.assign(a=table["a"] * 1000, b=table["b"] / 7)
+
+    one, two = (areas.peers(rows, columns=["a", "b"]) for rows in (table, other))
+
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_an_area_with_a_missing_value_has_no_peers():
+    table = pd.DataFrame({"area_code": list("ABCD"), "score": [0.0, np.nan, 5.0, 6.0]})
+
+    assert "B" not in areas.peers(table, columns=["score"], number=1)["area_code"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("scores", "number", "words"),
+    [
+        ([1.0, 1.0, 1.0], 1, "must vary; score does not"),
+        ([1.0, 2.0, 3.0], 3, "more areas than the 3"),
+    ],
+)
+def test_peers_that_cannot_be_are_refused(scores, number, words):
+    table = pd.DataFrame({"area_code": list("ABC"), "score": scores})
+
+    with pytest.raises(DataError, match=words):
+        areas.peers(table, columns=["score"], number=number)

@@ -173,6 +173,35 @@ def test_an_area_without_every_group_has_no_index_and_the_others_do():
     assert rows["sii"].notna().tolist() == [True, False, False]
 
 
+def test_a_change_of_indices_has_the_interval_of_two_independent_ones():
+    before = inequality.slope_indices(
+        with_limits([50.0, 52.0, 58.0], 2.0, area_code="A"), by="area_code"
+    )
+    now = inequality.slope_indices(
+        with_limits([50.0, 53.0, 60.0], 2.0, area_code="A"), by="area_code"
+    )
+
+    row = inequality.slope_changes(now, before).iloc[0]
+
+    assert row["sii_change"] == pytest.approx(now["sii"].iloc[0] - before["sii"].iloc[0])
+    half = (now["sii_high"] - now["sii"]).iloc[0]
+    assert row["sii_change_high"] - row["sii_change"] == pytest.approx(half * np.sqrt(2), rel=0.02)
+    assert row["rii_ratio"] == pytest.approx(now["rii"].iloc[0] / before["rii"].iloc[0])
+    assert row["rii_ratio_low"] < 1 < row["rii_ratio_high"]
+
+
+def test_an_area_of_one_period_has_no_change_and_is_not_dropped():
+    one = inequality.slope_indices(
+        with_limits([50.0, 52.0, 58.0], 2.0, area_code="A"), by="area_code", draws=50
+    )
+    other = one.assign(area_code="B")
+
+    rows = inequality.slope_changes(one, pd.concat([one, other]))
+
+    assert rows["status"].tolist() == ["ok", "not in this period"]
+    assert rows["sii_change"].notna().tolist() == [True, False]
+
+
 def test_a_kind_that_does_not_exist_is_refused():
     with pytest.raises(DataError, match="kind must be one of value, rate, proportion"):
         inequality.slope_indices(with_limits([1.0, 2.0, 3.0], 0.1), kind="count")

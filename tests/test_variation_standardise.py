@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from evidence.errors import DataError
-from evidence.variation import standardise
+from evidence.variation import rates, standardise
 
 
 def two_bands(events=(10, 40), people=(1000, 1000), standard=(3000, 1000), area="A"):
@@ -35,8 +35,6 @@ def test_a_direct_rate_is_the_weighted_mean_of_its_bands():
 
 
 def test_equal_weights_and_people_give_the_crude_rate_and_its_byar_limits():
-    from evidence.variation import rates
-
     row = standardise.direct_rates(two_bands(standard=(1, 1)), multiplier=1000).iloc[0]
 
     low, high = rates.byar(np.array([50.0]))
@@ -188,3 +186,22 @@ def test_a_small_place_has_no_life_expectancy():
 def test_a_wrong_life_table_is_refused(table, words):
     with pytest.raises(DataError, match=words):
         standardise.life_expectancy(table)
+
+
+def test_bench_standardised_rates_of_6500_practices_by_19_bands(benchmark):
+    draw = np.random.default_rng(1)
+    bands = list(standardise.ESP2013)
+    people = draw.integers(50, 800, 6500 * 19)
+    table = pd.DataFrame(
+        {
+            "area_code": np.repeat([f"P{i:05d}" for i in range(6500)], 19),
+            "age_band": bands * 6500,
+            "numerator": draw.poisson(people * 0.02),
+            "denominator": people,
+            "standard": list(standardise.ESP2013.values()) * 6500,
+        }
+    )
+
+    rows = benchmark.pedantic(standardise.direct_rates, (table,), rounds=3)
+
+    assert (rows["status"] == "ok").all()

@@ -8,12 +8,13 @@ variance by empirical Bayes does not, so it leads.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
+from scipy.spatial.distance import cdist
 
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
@@ -466,3 +467,61 @@ def _variation_doubts(rows: pd.DataFrame, e: Array) -> tuple[Caution, ...]:
             )
         )
     return tuple(doubts)
+
+
+def peers(
+    table: pd.DataFrame,
+    *,
+    columns: Sequence[str],
+    area_code: str = "area_code",
+    number: int = 5,
+) -> pd.DataFrame:
+    """Return for each area those most like it, with their distance.
+
+    Parameters
+    ----------
+    table
+        One row per area with what makes areas alike (deprivation, age, size …).
+    columns
+        Columns to compare; each is put on the scale of its standard deviation first.
+    area_code
+        Column.
+    number
+        Number of peers for each area.
+
+    Returns
+    -------
+    DataFrame
+        `area_code`, `peer`, `rank` (1 for the nearest) and `distance` (Euclidean, in standard
+        deviations); an area with a missing value has no peers and is nobody's peer.
+
+    Raises
+    ------
+    DataError
+        If columns are absent, areas repeat, a column does not vary, or there are too few areas.
+    """
+    require_columns(table, (area_code, *columns), "peers")
+    require_unique(table, [area_code], "peers")
+    known = table[[area_code, *columns]].dropna().reset_index(drop=True)
+    values = known[list(columns)].to_numpy(dtype=float)
+    if len(known) <= number or number < 1:
+        raise DataError(
+            f"peers need more areas than the {number} asked for; {len(known)} have every value. "
+            "Ask for fewer."
+        )
+    spread = values.std(axis=0)
+    flat = [name for name, size in zip(columns, spread, strict=True) if size == 0]
+    if flat:
+        raise DataError(f"what makes areas alike must vary; {words.listed(flat)} does not.")
+    distance = cdist(values / spread, values / spread)
+    np.fill_diagonal(distance, np.inf)
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :number]
+    codes = known[area_code].astype("str").to_numpy()
+    return pd.DataFrame(
+        {
+            "area_code": np.repeat(codes, number),
+            "peer": codes[nearest.ravel()],
+            "rank": np.tile(np.arange(1, number + 1), len(codes)),
+            "distance": np.take_along_axis(distance, nearest, axis=1).ravel(),
+        }
+    )

@@ -18,7 +18,14 @@ from scipy import stats
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import words
-from evidence.variation.checks import counts, require_choice, require_columns, require_level
+from evidence.variation.checks import (
+    counts,
+    require_choice,
+    require_columns,
+    require_level,
+    require_unique,
+)
+from evidence.variation.rates import difference_limits
 
 Array = np.ndarray
 
@@ -210,6 +217,51 @@ def _relative(slope: Array, start: Array, multiplier: float) -> Array:
 def _limits(values: Array, tail: float) -> tuple[float, float]:
     low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
+
+
+def slope_changes(
+    now: pd.DataFrame, before: pd.DataFrame, *, by: str = "area_code"
+) -> pd.DataFrame:
+    """Return how slope and relative indices changed between two periods.
+
+    Parameters
+    ----------
+    now, before
+        Results of `slope_indices`.
+    by
+        Column of areas.
+
+    Returns
+    -------
+    DataFrame
+        One row per area of either period: `sii_change` with `sii_change_low` and
+        `sii_change_high`, `rii_ratio` with `rii_ratio_low` and `rii_ratio_high`, and `status`.
+
+    Raises
+    ------
+    DataError
+        If columns are absent or areas repeat.
+
+    References
+    ----------
+    Zou and Donner, Stat Med 2008;27:1693-1702 (interval of a difference from two intervals; of
+    the ratio on the logarithm). The periods are taken as independent.
+    """
+    for table in (now, before):
+        require_columns(table, (by, "sii", "rii", "status"), "a change of indices")
+        require_unique(table, [by], "a change of indices")
+    both = now.merge(before, on=by, how="outer", suffixes=("", "_before"))
+    one, other = (both[name].fillna("not in this period") for name in ("status", "status_before"))
+    status = np.where(one == "ok", np.where(other == "ok", "ok", "before: " + other), one)
+    found = {by: both[by]}
+    for index, name, scale in (("sii", "sii_change", np.asarray), ("rii", "rii_ratio", np.log)):
+        ends = ("", "_low", "_high")
+        new = [scale(both[f"{index}{end}"].where(status == "ok")) for end in ends]
+        old = [scale(both[f"{index}{end}_before"].where(status == "ok")) for end in ends]
+        moved = difference_limits(new, old)
+        for end, value in zip(ends, moved, strict=True):
+            found[f"{name}{end}"] = value if index == "sii" else np.exp(value)
+    return pd.DataFrame(found | {"status": pd.Series(status, dtype="str")})
 
 
 def indices(

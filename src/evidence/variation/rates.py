@@ -7,6 +7,7 @@ interval for proportions, Byar's approximation for counts of 10 and over, exact 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -423,7 +424,7 @@ def _differences(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame:
     known = rows["status"] == OK
     pair = [rows[name].where(known) for name in ("value", "low", "high")]
     old = [rows[f"{name}_before"].where(known) for name in ("value", "low", "high")]
-    rows["difference"], rows["low"], rows["high"] = _square_and_add(pair, old)
+    rows["difference"], rows["low"], rows["high"] = difference_limits(pair, old)
     clear = np.select([rows["low"] > 0, rows["high"] < 0], [1, -1], 0)
     up, down = {"higher": ("better", "worse"), "lower": ("worse", "better")}.get(
         direction, ("higher", "lower")
@@ -432,8 +433,18 @@ def _differences(rows: pd.DataFrame, direction: Direction) -> pd.DataFrame:
     return rows.assign(judgement=pd.Series(words_of, dtype="str", index=rows.index))
 
 
-def _square_and_add(now: list[Any], before: list[Any]) -> tuple[Any, Any, Any]:
-    """Return a difference and its limits from two figures with theirs (value, low, high)."""
+def difference_limits(now: Sequence[Any], before: Sequence[Any]) -> tuple[Any, Any, Any]:
+    """Return a difference and its limits from two figures with theirs.
+
+    Parameters
+    ----------
+    now, before
+        Value, lower and upper limit of either figure; numbers or arrays.
+
+    References
+    ----------
+    Newcombe 1998, method 10; Zou and Donner 2008.
+    """
     (a, a_low, a_high), (b, b_low, b_high) = now, before
     down = np.sqrt((a - a_low) ** 2 + (b_high - b) ** 2)
     up = np.sqrt((a_high - a) ** 2 + (b - b_low) ** 2)
@@ -449,7 +460,7 @@ def _whole(both: pd.DataFrame, measure: str, multiplier: float, level: float) ->
     )
     figures = proportions if measure == "proportion" else crude_rates
     found = figures(sums, multiplier=multiplier, level=level)[["value", "low", "high"]].to_numpy()
-    value, low, high = _square_and_add(list(found[0]), list(found[1]))
+    value, low, high = difference_limits(list(found[0]), list(found[1]))
     return {"value": value, "low": low, "high": high}
 
 
