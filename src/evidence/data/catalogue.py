@@ -495,6 +495,7 @@ def _check_part(fields: Fields, part: Part) -> None:
                 raise fields.refuse(
                     key, f"must name columns of {part.dataset}/{table.file}", nearest(name, columns)
                 )
+    _check_where(fields, part, columns)
     known = columns["measure"].allowed if "measure" in columns else ()
     for key in ("measures", "minus"):
         for name in getattr(part, key):
@@ -504,6 +505,20 @@ def _check_part(fields: Fields, part: Part) -> None:
                     f"must name measures of {part.dataset}/{table.file}; {name!r} is none",
                     nearest(name, known),
                 )
+
+
+def _check_where(fields: Fields, part: Part, columns: Mapping[str, Column]) -> None:
+    """Refuse a value that its column never holds: no row would be chosen, and no figure found."""
+    for name, value in part.where.items():
+        column = columns[name]
+        if column.allowed and value not in column.allowed:
+            raise fields.refuse(
+                "where",
+                f"must choose by values that {name} has; {value!r} is none",
+                nearest(str(value), column.allowed),
+            )
+        if column.type == "flag" and not isinstance(value, bool):
+            raise fields.refuse("where", f"must give true or false for {name}", "Correct it.")
 
 
 def _columns_named(part: Part) -> dict[str, tuple[str, ...]]:

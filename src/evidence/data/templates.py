@@ -35,6 +35,7 @@ HELP = {
     "direction_better": "which way is better: higher, lower or none",
     "standardise_by": "what a fair comparison would allow for, such as [deprivation, age]; or []",
     "lever": "what may move the figure",
+    "evidence": "pages of this report on what may move it, by id; or []",
     "tags": "S1 to S9, L1 to L10, P1 to P9 of data/definitions/frameworks.yml, and theme words",
     "why_it_matters": "a sentence, and the source that says it",
     "limits": "what the figure does not show, one sentence each",
@@ -116,7 +117,12 @@ def _refuse_id(id: str, path: Path) -> None:
 
 
 def _do(what: str, was: Any = "") -> str:
-    return f"{TO_DO}: {what}" + (f" (there: {was})" if was else "")
+    return f"{TO_DO}: {what}" + (f" (was: {was})" if was else "")
+
+
+def _choose(names: Iterable[str]) -> str:
+    known = list(names)
+    return known[0] if len(known) == 1 else _do(_one_of(known))
 
 
 def _copied(like: str) -> dict[str, Any]:
@@ -134,7 +140,7 @@ def _copied(like: str) -> dict[str, Any]:
     }
     values["limits"] = [_do(HELP["limits"], " ".join(values["limits"]))]
     values["standard"] = "none"
-    for caution in values["cautions"]:
+    for caution in values.get("cautions", []):
         caution["text"] = _do("whether this doubt holds here too", caution["text"])
     _mark_part(values["numerator"], values["denominator"])
     return values
@@ -152,6 +158,8 @@ def _mark_part(numerator: dict[str, Any], denominator: dict[str, Any]) -> None:
     chosen = {name: value for name, value in where.items() if isinstance(value, str)}
     marked = {name: _do(_one_of(columns[name].allowed), was) for name, was in chosen.items()}
     numerator["where"] = {**where, **marked}
+    if not marked:
+        numerator["value"] = _do(PART_HELP["value"], numerator["value"])
     if denominator.get("where") == where:
         denominator["where"] = dict(numerator["where"])
         denominator["label"] = _do(PART_HELP["label"], denominator["label"])
@@ -159,7 +167,7 @@ def _mark_part(numerator: dict[str, Any], denominator: dict[str, Any]) -> None:
 
 def _blank(dataset: str) -> dict[str, Any]:
     part = _part_of(dataset) if dataset else _part_unknown()
-    periods = catalogue.dataset(dataset).periods if dataset else ()
+    periods = ", ".join(catalogue.dataset(dataset).periods) if dataset else ""
     values: dict[str, Any] = {key: _do(text) for key, text in HELP.items()}
     return {
         **values,
@@ -167,22 +175,23 @@ def _blank(dataset: str) -> dict[str, Any]:
         "unit": "%",
         "numerator": part,
         "denominator": {**part},
-        "direction_better": _do(_one_of(DIRECTIONS)),
+        "direction_better": _choose(DIRECTIONS),
         "standardise_by": [],
+        "evidence": [],
         "tags": [_do(HELP["tags"])],
         "why_it_matters": {"text": _do("why it matters"), "source": _do("the source that says so")},
         "limits": [_do(HELP["limits"])],
         "standard": "none",
         "owner_role": "not stated",
         "next_review": "not stated",
-        "periods": [_do(HELP["periods"], ", ".join(periods))],
+        "periods": [_do(HELP["periods"] + (f"; of {periods}" if periods else ""))],
         "cautions": [],
     }
 
 
 def _part_unknown() -> dict[str, Any]:
     part: dict[str, Any] = {key: _do(PART_HELP[key]) for key in PART_HELP if key not in ASIDE}
-    return {**part, "dataset": _do(_one_of(catalogue.datasets())), "where": {}}
+    return {**part, "dataset": _choose(_with_ccgs()), "where": {}}
 
 
 def _part_of(dataset: str) -> dict[str, Any]:
@@ -195,13 +204,12 @@ def _part_of(dataset: str) -> dict[str, Any]:
     table = tables[0]
     area = _area_column(table)
     period = next((name for name in PERIOD_COLUMNS if name in table.key), "")
-    names = [table.name for table in tables[1:]]
     part = {
         "label": _do(PART_HELP["label"]),
         "dataset": dataset,
-        "table": table.name if not names else _do(_one_of([table.name, *names])),
-        "where": {column.name: _do(_one_of(_choices(column))) for column in _choosing(table, area)},
-        "value": _do(_one_of(c.name for c in table.columns if c.type in ("integer", "number"))),
+        "table": _choose(each.name for each in tables),
+        "where": {column.name: _choose(_choices(column)) for column in _choosing(table, area)},
+        "value": _choose(c.name for c in table.columns if c.type in ("integer", "number")),
         "area": area,
         "period": period or _do(PART_HELP["period"]),
     }
@@ -244,7 +252,7 @@ def _one_of(names: Iterable[str]) -> str:
 
 def _lines(id: str, values: Mapping[str, Any]) -> Iterator[str]:
     for key, text in HELP.items():
-        value = id if key == "id" else values[key]
+        value: Any = id if key == "id" else values.get(key, [])
         yield f"\n# {text}"
         if key in ("numerator", "denominator"):
             yield f"{key}:"
@@ -252,9 +260,6 @@ def _lines(id: str, values: Mapping[str, Any]) -> Iterator[str]:
         elif isinstance(value, Mapping):
             yield f"{key}:"
             yield from (f"  {name}: {_flow(item)}" for name, item in value.items())
-        elif isinstance(value, list) and any(len(str(item)) > 20 for item in value):
-            yield f"{key}:"
-            yield from (f"  - {_flow(item)}" for item in value)
         else:
             yield f"{key}: {_flow(value)}"
 
