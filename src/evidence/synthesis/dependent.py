@@ -175,7 +175,7 @@ def _scoring_step(at: Marginal, restricted: bool, unit: float) -> Marginal | Non
     if not free.any():
         return None
     step = np.zeros(len(gradient))
-    step[free] = np.linalg.solve(information[np.ix_(free, free)], gradient[free])
+    step[free] = np.linalg.pinv(information[np.ix_(free, free)]) @ gradient[free]
     if np.max(np.abs(step)) < 1e-13 * unit:
         return None
     before = at.log_likelihood(restricted)
@@ -497,6 +497,14 @@ def _level_estimates(
 
 def _level_cautions(fitted: Marginal, df: float, clusters: int) -> list[Caution]:
     found = []
+    if clusters == len(fitted.data.y):
+        found.append(
+            Caution(
+                "not_converged",
+                "Each study has one effect: variance between and within studies cannot be told "
+                "apart.",
+            )
+        )
     if df < FEW_DF:
         found.append(
             Caution(

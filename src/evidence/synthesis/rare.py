@@ -272,7 +272,8 @@ def _count_estimates(
     found |= _spread_about(value, table)
     if measure == "OR":
         statistic, p = association(used)
-        found |= {"CMH": statistic, "CMH_p": p} | homogeneity(used)
+        found |= {"CMH": statistic, "CMH_p": p}
+        found |= homogeneity(used) if len(used.a) > 1 else {}
     if measure == "IRR":
         found["CMH"], found["CMH_p"] = rate_association(used)
     return (pooled, *(Estimate(key=key, value=item) for key, item in found.items()))

@@ -1,0 +1,117 @@
+"""Rare events: by hand, zero cells, refusals, properties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evidence.errors import DataError
+from evidence.synthesis.rare import binomial_normal, counts, homogeneity, pool_counts
+
+ONE = pd.DataFrame({"study": ["A"], "ai": [4], "n1i": [20], "ci": [8], "n2i": [20]})
+ZEROS = pd.DataFrame(
+    {
+        "study": ["A", "B", "C"],
+        "ai": [0, 2, 0],
+        "n1i": [50, 60, 40],
+        "ci": [3, 5, 0],
+        "n2i": [50, 55, 40],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("measure", "expected"), [("OR", (4 / 16) / (8 / 12)), ("RR", 0.5), ("RD", -0.2)]
+)
+def test_one_study_gives_its_own_effect(measure, expected):
+    result = pool_counts(ONE, measure=measure, direction_better="lower")
+
+    assert result["pooled"].value == pytest.approx(expected)
+
+
+def test_peto_by_hand_is_observed_minus_expected_over_variance():
+    result = pool_counts(ONE, measure="PETO", direction_better="lower")
+
+    variance = 20 * 20 * 12 * 28 / (40**2 * 39)
+    assert np.log(result["pooled"].value) == pytest.approx((4 - 6) / variance)
+
+
+def test_a_rate_ratio_of_one_study_is_the_ratio_of_its_rates():
+    rates = pd.DataFrame({"x1i": [4], "t1i": [100.0], "x2i": [8], "t2i": [50.0]})
+
+    assert pool_counts(rates, measure="IRR", direction_better="lower")["pooled"].value == (
+        pytest.approx(0.25)
+    )
+
+
+def test_zero_cells_are_used_as_they_are_and_empty_studies_counted():
+    result = pool_counts(ZEROS, measure="OR", direction_better="lower")
+
+    assert result.settings["studies_used"] == 2
+    assert result.text.startswith("2 of 3 studies, Mantel-Haenszel odds ratio")
+    assert any("1 of 3 studies have no events" in item.text for item in result.cautions)
+
+
+def test_empty_studies_count_in_a_risk_difference():
+    result = pool_counts(ZEROS, measure="RD", direction_better="lower")
+
+    assert result.settings["studies_used"] == 3
+
+
+def test_no_events_at_all_is_a_reason():
+    result = pool_counts(ZEROS.assign(ai=0, ci=0), measure="OR", direction_better="lower")
+
+    assert result.reason == "no study has events in both groups"
+
+
+def test_impossible_counts_and_unknown_measures_are_refused():
+    with pytest.raises(DataError, match="ai \\(events\\) must not exceed n1i; row 0"):
+        pool_counts(ONE.assign(ai=30), measure="OR", direction_better="lower")
+    with pytest.raises(DataError, match="measure must be one of OR, RR, RD, PETO"):
+        pool_counts(ONE, measure="SMD", direction_better="lower")
+
+
+def test_equal_odds_ratios_are_homogeneous():
+    table = pd.DataFrame({"ai": [10, 20], "n1i": [30, 60], "ci": [5, 10], "n2i": [30, 60]})
+
+    assert homogeneity(counts(table))["BD"] == pytest.approx(0.0, abs=1e-12)
+
+
+TABLES = st.lists(
+    st.tuples(st.integers(0, 9), st.integers(10, 60), st.integers(1, 9), st.integers(10, 60)),
+    min_size=2,
+    max_size=6,
+)
+
+
+@given(TABLES)
+def test_exchanging_groups_inverts_ratios(rows):
+    table = pd.DataFrame(rows, columns=["ai", "n1i", "ci", "n2i"])
+    swapped = table.rename(columns={"ai": "ci", "ci": "ai", "n1i": "n2i", "n2i": "n1i"})
+
+    for measure in ("OR", "RR", "PETO"):
+        one = pool_counts(table, measure=measure, direction_better="none")
+        other = pool_counts(swapped, measure=measure, direction_better="none")
+        if one.known:
+            assert one["pooled"].value == pytest.approx(1 / other["pooled"].value)
+
+
+def test_a_logistic_model_recovers_known_spread_of_proportions():
+    rng = np.random.default_rng(5)
+    trials = rng.integers(50, 200, 400).astype(float)
+    chance = 1 / (1 + np.exp(-rng.normal(-1.0, 0.7, 400)))
+
+    mu, se, tau2 = binomial_normal(rng.binomial(trials.astype(int), chance).astype(float), trials)
+
+    assert mu == pytest.approx(-1.0, abs=3 * se)
+    assert tau2 == pytest.approx(0.49, abs=0.1)
+
+
+def test_a_logistic_model_of_equal_proportions_has_no_spread():
+    mu, _, tau2 = binomial_normal(np.array([10.0, 20.0, 30.0]), np.array([100.0, 200.0, 300.0]))
+
+    assert mu == pytest.approx(np.log(0.1 / 0.9), abs=1e-5)
+    assert tau2 == 0.0
