@@ -16,7 +16,7 @@ import re
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, TimeoutError, sync_playwright
+from playwright.sync_api import BrowserContext, Error, Page, TimeoutError, sync_playwright
 
 from evidence.book.checking import check
 
@@ -144,8 +144,8 @@ class Visitor:
             )
         return self.contexts[setting]
 
-    def visit(self, name: str, setting: Setting, tally: Tally, thorough: bool) -> None:
-        """Open a page and count what is found."""
+    def visit(self, name: str, setting: Setting, tally: Tally, thorough: bool) -> list[str]:
+        """Open a page and return what is wrong with it."""
         page = self.context(setting).new_page()
         heard = _listen(page, self.address)
         try:
@@ -158,7 +158,7 @@ class Visitor:
                 problems += _keyboard(page)
                 if setting.protocol == "http":
                     problems += self._axe(page, f"{name} ({setting})", tally)
-            tally.add(f"{name} ({setting})", [*heard, *problems])
+            return [*heard, *problems]
         finally:
             page.close()
 
@@ -237,7 +237,7 @@ def _reader_tries(visitor: Visitor, protocol: str) -> list[str]:
     if page.evaluate("getComputedStyle(document.body).backgroundColor") == before:
         problems.append("the mode switch changes nothing, or is forgotten")
     page.click("#mode")
-    word = page.inner_text("h1").split()[0]
+    word = page.inner_text(".brand").split()[-1]
     page.fill("header input[name=q]", word)
     page.keyboard.press("Enter")
     try:
@@ -264,6 +264,7 @@ def _reader_tries(visitor: Visitor, protocol: str) -> list[str]:
 def _without_scripts(visitor: Visitor) -> list[str]:
     """Return what fails where scripts are switched off: area pages in two selections."""
     context = visitor.browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(8000)
     page = context.new_page()
     page.goto(f"{visitor.address}/index.html")
     problems = []
@@ -283,13 +284,23 @@ def _work(site: Path, address: str, axe: str, jobs: list[tuple[Any, ...]], extra
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
         visitor = Visitor(browser, site, address, axe)
         for name, setting, thorough in jobs:
-            visitor.visit(name, setting, tally, thorough)
+            where = f"{name} ({setting})"
+            tally.add(where, _tried(partial(visitor.visit, name, setting, tally, thorough)))
         if extra:
             for protocol in PROTOCOLS:
-                tally.add(f"reader ({protocol})", _reader_tries(visitor, protocol))
-            tally.add("without scripts", _without_scripts(visitor))
+                found = _tried(partial(_reader_tries, visitor, protocol))
+                tally.add(f"reader ({protocol})", found)
+            tally.add("without scripts", _tried(partial(_without_scripts, visitor)))
         browser.close()
     return tally
+
+
+def _tried(check_one: Callable[[], list[str]]) -> list[str]:
+    """Return what a check finds; one that cannot be carried out has found that."""
+    try:
+        return check_one()
+    except Error as error:
+        return [f"could not be checked: {str(error).splitlines()[0]}"]
 
 
 def plan_jobs(site: Path, everything: bool) -> list[tuple[str, Setting, bool]]:
