@@ -192,7 +192,7 @@ def changed_definition(bars: Bars, workbook: Workbook, pages: list[dict[str, Any
     path = workbook.root / "data" / "definitions" / "indicators" / f"{INDICATOR}.yml"
     definition = yaml.safe_load(path.read_text(encoding="utf-8"))
     words = {**definition, "lever": "Other words about what could be done."}
-    numbers = {**words, "default_period": definition["periods"][0]}
+    numbers = {**words, "default_period": definition["periods"][-2]}
     for name, changed in (("words", words), ("numbers", numbers)):
         path.write_text(yaml.safe_dump(changed, allow_unicode=True), encoding="utf-8")
         ended = must(workbook.evidence("build"), "evidence build")
