@@ -123,3 +123,54 @@ def test_no_events_or_only_events_are_a_reason_and_not_a_number(x):
     result = comparison.trend(months(x, [5, 5, 5]), direction_better="none")
 
     assert not result.known
+
+
+def two_by_two(*rows):
+    names = ["exposed_cases", "exposed_others", "unexposed_cases", "unexposed_others"]
+    return pd.DataFrame(list(rows), columns=names)
+
+
+def test_a_two_by_two_table_has_the_ratios_worked_out_by_hand():
+    """30 of 100 against 15 of 100: risk ratio 2, odds ratio 30 × 85 / (70 × 15) = 2.429."""
+    result = comparison.two_by_two(two_by_two((30, 70, 15, 85)), indicator="Relapse")
+
+    assert result["risk_ratio"].value == pytest.approx(2)
+    assert result["odds_ratio"].value == pytest.approx(2550 / 1050)
+    assert result["risk_difference"].value == pytest.approx(0.15)
+    assert result["odds_ratio_mh"].value == pytest.approx(result["odds_ratio"].value)
+    assert result.text.startswith("Relapse differs by 15.0 points between the two sides")
+
+
+def test_strata_and_their_interval_equal_those_of_statsmodels():
+    strata = two_by_two((20, 80, 10, 90), (50, 50, 30, 70), (5, 195, 4, 296))
+    other = sm.stats.StratifiedTable(
+        strata.to_numpy().reshape(3, 2, 2).transpose(1, 2, 0).astype(float)
+    )
+
+    result = comparison.two_by_two(strata)
+
+    assert result["odds_ratio_mh"].value == pytest.approx(other.oddsratio_pooled)
+    low, high = other.oddsratio_pooled_confint()
+    assert (result["odds_ratio_mh"].low, result["odds_ratio_mh"].high) == pytest.approx((low, high))
+    chi2 = other.test_null_odds(correction=False).statistic
+    assert result["chi2_mh"].value == pytest.approx(chi2)
+
+
+def test_changing_the_sides_inverts_the_ratios():
+    one = comparison.two_by_two(two_by_two((30, 70, 15, 85)))
+    other = comparison.two_by_two(two_by_two((15, 85, 30, 70)))
+
+    assert other["odds_ratio"].value == pytest.approx(1 / one["odds_ratio"].value)
+    assert other["risk_difference"].low == pytest.approx(-one["risk_difference"].high)
+
+
+def test_a_count_of_zero_leaves_the_ratios_out_and_keeps_the_difference():
+    keys = [item.key for item in comparison.two_by_two(two_by_two((0, 10, 3, 7))).estimates]
+
+    assert "odds_ratio" not in keys
+    assert "risk_difference_newcombe" in keys
+
+
+def test_a_side_without_people_is_refused():
+    with pytest.raises(DataError, match="people on both sides"):
+        comparison.two_by_two(two_by_two((0, 0, 3, 7)))

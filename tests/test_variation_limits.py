@@ -179,13 +179,18 @@ def test_the_order_of_areas_changes_nothing():
 
 
 def test_rounding_at_source_is_carried_as_an_interval_and_said():
-    result = funnel(spread().assign(rounding=5), unit="%")
+    result = funnel(spread().assign(rounding=2.5, denominator_rounding=5.0), unit="%")
     row = result.table.iloc[0]
-    low = (row["numerator"] - 2.5) / (row["denominator"] + 2.5) * 100
+    low = (row["numerator"] - 2.5) / (row["denominator"] + 5) * 100
+    high = (row["numerator"] + 2.5) / (row["denominator"] - 5) * 100
 
     assert row["rounding_low"] == pytest.approx(low)
-    assert row["rounding_low"] < row["value"] < row["rounding_high"]
-    assert "Counts are rounded to 5 at source" in repr(result)
+    assert row["rounding_high"] == pytest.approx(high)
+    assert "Counts are rounded at source (each by up to 2.5)" in repr(result)
+
+
+def test_exact_counts_carry_no_caution_about_rounding():
+    assert "rounded" not in repr(funnel(spread().assign(rounding=0.0)))
 
 
 def test_few_areas_and_small_counts_are_said():

@@ -180,6 +180,7 @@ SIMULATED = re.compile(r"_(lower|upper)95")
 """Limits from random draws: compared within 2 % of the interval's width."""
 
 LOOSER: tuple[tuple[str, str, float], ...] = (
+    ("epi_2x2", "fisher_or", 1e-4),
     ("small_area_variation", "nb_*", 1e-5),
     ("small_area_variation", "gamma_poisson_eb", 1e-5),
 )
@@ -835,6 +836,26 @@ def _indices(case: dict[str, Any]) -> dict[str, Any]:
     return found | {"fractional_rank": result.table["fractional_rank"]}
 
 
+def _two_by_two(case: dict[str, Any]) -> dict[str, Any]:
+    names = ["exposed_cases", "exposed_others", "unexposed_cases", "unexposed_others"]
+    result = comparison.two_by_two(pd.DataFrame(case["input"]["strata"], columns=names))
+    found = {item.key: item for item in result.estimates}
+    output = {
+        "fisher_p": found["p_fisher"].value,
+        "fisher_or": found["odds_ratio_conditional"].value,
+        "chi2": found["chi2"].value,
+        "mh_chi2": found["chi2_mh"].value,
+        "newc_l": found["risk_difference_newcombe"].low,
+        "newc_u": found["risk_difference_newcombe"].high,
+    }
+    ratios = (("rr", "risk_ratio"), ("or", "odds_ratio"), ("rd", "risk_difference"))
+    for short, key in (*ratios, ("mh", "odds_ratio_mh")):
+        if key in found:
+            output["mh_or" if short == "mh" else short] = found[key].value
+            output[f"{short}_l"], output[f"{short}_u"] = found[key].low, found[key].high
+    return output
+
+
 COMPUTE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "proportion_wilson_exact": _proportions,
     "rate_byar_exact": _crude_rates,
@@ -857,6 +878,7 @@ COMPUTE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "inequality_indices": _indices,
     "small_area_variation": _small_areas,
     "spatial_autocorrelation": _spatial,
+    "epi_2x2": _two_by_two,
     "spc_xmr": _xmr,
     "run_chart": _run_chart,
 }

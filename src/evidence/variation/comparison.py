@@ -1,4 +1,4 @@
-"""Areas against a benchmark, against each other in quantiles, and against their own past."""
+"""Areas against a benchmark, each other in quantiles, their own past; one risk against another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import stats
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import OK, require_choice, require_columns
+from evidence.variation.checks import OK, counts, require_choice, require_columns
 
 
 def with_benchmark(
@@ -257,3 +257,153 @@ def _slope_estimate(
         scale="log",
         **about,
     )
+
+
+def two_by_two(
+    strata: pd.DataFrame,
+    *,
+    exposed_cases: str = "exposed_cases",
+    exposed_others: str = "exposed_others",
+    unexposed_cases: str = "unexposed_cases",
+    unexposed_others: str = "unexposed_others",
+    level: float = 0.95,
+    indicator: str = "",
+) -> Result:
+    """Return ratios and differences of two risks, together and with strata held apart.
+
+    Parameters
+    ----------
+    strata
+        One row per stratum with the four counts; one row for a single table.
+    exposed_cases, exposed_others, unexposed_cases, unexposed_others
+        Columns.
+    level
+        Coverage of the intervals.
+    indicator
+        Words for the reader.
+
+    Returns
+    -------
+    Result
+        Estimates for the strata added up: `risk_ratio`, `odds_ratio` (Wald on the logarithm),
+        `risk_difference` (Wald) and `risk_difference_newcombe`, `odds_ratio_conditional`, `chi2`,
+        `p_fisher`; within strata: `odds_ratio_mh` and `chi2_mh`. Ratios are left out where a
+        count is 0.
+
+    Raises
+    ------
+    DataError
+        If columns are absent, a count is missing or negative, or a side has nobody.
+
+    References
+    ----------
+    Newcombe, Stat Med 1998;17:873-890, method 10; Mantel and Haenszel, J Natl Cancer Inst
+    1959;22:719-748; Robins, Breslow and Greenland, Biometrics 1986;42:311-323 (its variance).
+    """
+    names = (exposed_cases, exposed_others, unexposed_cases, unexposed_others)
+    require_columns(strata, names, "a two-by-two table")
+    cells = np.column_stack([counts(strata, name) for name in names])
+    a, b, c, d = (float(total) for total in cells.sum(axis=0))
+    if np.isnan(cells).any() or a + b == 0 or c + d == 0:
+        raise DataError(
+            "a two-by-two table needs four counts in every stratum and people on both sides; got "
+            f"{cells.tolist()[:3]}. Leave empty strata out."
+        )
+    z = float(stats.norm.isf((1 - level) / 2))
+    found = _risk_differences(a, b, c, d, z, level)
+    if min(a, b, c, d) > 0:
+        found |= _crude_ratios(a, b, c, d, z)
+    found |= _mantel_haenszel(cells, z)
+    table = np.array([[a, b], [c, d]]).astype(int)
+    found["p_fisher"] = (float(stats.fisher_exact(table)[1]),)
+    found["odds_ratio_conditional"] = (float(stats.contingency.odds_ratio(table).statistic),)
+    found["chi2"] = (float(stats.chi2_contingency(table, correction=False)[0]),)
+    about: dict[str, Any] = {"outcome": indicator, "n": cells.sum(), "design": "descriptive"}
+    return Result(
+        text=_two_by_two_words(found, indicator),
+        estimates=tuple(
+            _ratio_estimate(key, values, level, about) for key, values in found.items()
+        ),
+        table=pd.DataFrame(
+            cells,
+            columns=["exposed_cases", "exposed_others", "unexposed_cases", "unexposed_others"],
+        ),
+        settings={"method": "two_by_two", "level": level, "indicator": indicator},
+        cautions=(
+            Caution(
+                "uncontrolled_design",
+                "Groups that were not assigned at random differ in more than the exposure; only "
+                "the strata given are held apart.",
+            ),
+        ),
+    )
+
+
+Found = dict[str, tuple[float, ...]]
+
+
+def _risk_differences(a: float, b: float, c: float, d: float, z: float, level: float) -> Found:
+    n, m = a + b, c + d
+    one, other = a / n, c / m
+    half = z * np.sqrt(one * (1 - one) / n + other * (1 - other) / m)
+    sides = []
+    for x, size in ((a, n), (c, m)):
+        low, high = rates.wilson(np.array([x]), np.array([size]), level)
+        sides.append((x / size, float(low[0]), float(high[0])))
+    return {
+        "risk_difference": (one - other, one - other - half, one - other + half),
+        "risk_difference_newcombe": tuple(rates.difference_limits(*sides)),
+    }
+
+
+def _crude_ratios(a: float, b: float, c: float, d: float, z: float) -> Found:
+    risk = (a / (a + b)) / (c / (c + d))
+    odds = a * d / (b * c)
+    spread = {
+        "risk_ratio": (risk, 1 / a - 1 / (a + b) + 1 / c - 1 / (c + d)),
+        "odds_ratio": (odds, 1 / a + 1 / b + 1 / c + 1 / d),
+    }
+    return {
+        key: (value, value * np.exp(-z * np.sqrt(v)), value * np.exp(z * np.sqrt(v)))
+        for key, (value, v) in spread.items()
+    }
+
+
+def _mantel_haenszel(cells: np.ndarray, z: float) -> Found:
+    a, b, c, d = cells.T
+    n = cells.sum(axis=1)
+    r, s = a * d / n, b * c / n
+    expected = (a + b) * (a + c) / n
+    variance = (a + b) * (c + d) * (a + c) * (b + d) / (n**2 * (n - 1))
+    found: Found = {"chi2_mh": (float((a - expected).sum() ** 2 / variance.sum()),)}
+    if r.sum() > 0 and s.sum() > 0:
+        ratio = r.sum() / s.sum()
+        p, q = (a + d) / n, (b + c) / n
+        error = np.sqrt(
+            (p * r).sum() / (2 * r.sum() ** 2)
+            + (p * s + q * r).sum() / (2 * r.sum() * s.sum())
+            + (q * s).sum() / (2 * s.sum() ** 2)
+        )
+        ends = (ratio * np.exp(-z * error), ratio * np.exp(z * error))
+        found["odds_ratio_mh"] = (float(ratio), float(ends[0]), float(ends[1]))
+    return found
+
+
+def _ratio_estimate(
+    key: str, values: tuple[float, ...], level: float, about: dict[str, Any]
+) -> Estimate:
+    if len(values) == 1:
+        return Estimate(key=key, value=values[0], **about)
+    return Estimate(key=key, value=values[0], low=values[1], high=values[2], level=level, **about)
+
+
+def _two_by_two_words(found: Found, indicator: str) -> str:
+    value, low, high = (100 * part for part in found["risk_difference_newcombe"])
+    text = (
+        f"{indicator or 'The risk'} differs by {value:.1f} points between the two sides (95% "
+        f"{low:.1f} to {high:.1f})"
+    )
+    if "odds_ratio_mh" in found:
+        ratio, lower, upper = found["odds_ratio_mh"]
+        text += f"; odds ratio within strata {ratio:.2f} ({lower:.2f} to {upper:.2f})"
+    return text + "."

@@ -217,8 +217,9 @@ def funnel(
     limits
         Method of `funnel_limits`.
     numerator, denominator, area_code, area, status, rounding
-        Columns; the last three may be absent. `rounding` holds the base to which the counts of
-        the row were rounded.
+        Columns; the last three may be absent. `rounding` holds by how much rounding at source may
+        have moved the numerator (2.5 where it is rounded to 5); ``denominator_`` before its name
+        is the same for the denominator, taken as equal if absent.
     indicator, unit, period, comparator
         Words for the reader.
 
@@ -665,22 +666,25 @@ def _rounded(
 ) -> list[Caution]:
     if rounding not in table.columns:
         return []
-    base = pd.to_numeric(table[rounding], errors="coerce").fillna(1).to_numpy(dtype=float)
-    off = np.where(base > 1, base / 2, 0.0)
+    off_x = pd.to_numeric(table[rounding], errors="coerce").fillna(0).to_numpy(dtype=float)
+    other = f"denominator_{rounding}"
+    off_n = off_x
+    if other in table.columns:
+        off_n = pd.to_numeric(table[other], errors="coerce").fillna(0).to_numpy(dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        least = np.maximum(x - off, 0) / (n + off)
-        most = np.where(n > off, (x + off) / (n - off), np.nan)
+        least = np.maximum(x - off_x, 0) / (n + off_n)
+        most = np.where(n > off_n, (x + off_x) / (n - off_n), np.nan)
     ceiling = 1.0 if ask.measure == "proportion" else np.inf
     shown = (rows["status"] == OK).to_numpy()
     rows["rounding_low"] = np.where(shown, least, np.nan) * ask.multiplier
     rows["rounding_high"] = np.where(shown, np.minimum(most, ceiling), np.nan) * ask.multiplier
-    if not off.any():
+    if not (off_x.any() or off_n.any()):
         return []
     worst = np.nanmax((rows["rounding_high"] - rows["rounding_low"]) / 2)
     return [
         Caution(
             "rounding",
-            f"Counts are rounded to {base.max():g} at source, which can move a value by up to "
-            f"{words.gap(float(worst), ask.unit)}.",
+            f"Counts are rounded at source (each by up to {off_x.max():g}), which can move a value "
+            f"by up to {words.gap(float(worst), ask.unit)}.",
         )
     ]
