@@ -291,20 +291,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         _never_fail_to_print(stream)
-    try:
-        code = _exit_code([word for word in words if word != "--debug"], "--debug" in words)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_the_reader()
-        code = 1
-    sys.exit(code)
+    sys.exit(_exit_code([word for word in words if word != "--debug"], "--debug" in words))
 
 
 def _exit_code(words: list[str], debug: bool) -> int:
     try:
         code = int(app(args=words, prog_name="evidence", standalone_mode=False) or 0)
-    except BrokenPipeError:
-        raise
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             told.print(traceback.format_exc().rstrip())
@@ -355,11 +347,6 @@ def _never_fail_to_print(stream: TextIO) -> None:
 
 def _knows_all(stream: TextIO) -> bool:
     return (getattr(stream, "encoding", None) or "").lower().startswith("utf")
-
-
-def _forget_the_reader() -> None:
-    """Send what is left to nowhere, so that the end of the process does not complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_json(value: Any) -> None:
