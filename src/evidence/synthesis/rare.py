@@ -145,7 +145,7 @@ def homogeneity(t: Counts) -> dict[str, float]:
         + 1 / (t.n2 - events + expected)
     )
     breslow = float(np.sum((t.a - expected) ** 2 / variance))
-    tarone = breslow - float(np.sum(t.a - expected)) ** 2 / float(variance.sum())
+    tarone = max(0.0, breslow - float(np.sum(t.a - expected)) ** 2 / float(variance.sum()))
     df = len(t.a) - 1
     return {
         "BD": breslow,

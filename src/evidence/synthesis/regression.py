@@ -49,7 +49,7 @@ def explained(fitted: Fit, null: Fit) -> float | None:
         before, after = null.q / max(null.q_df, 1), fitted.q / max(fitted.q_df, 1)
     if before <= 0:
         return None
-    return max(0.0, 100 * (before - after) / before)
+    return float(np.clip(100 * (before - after) / before, 0.0, 100.0))
 
 
 def design_matrix(effects: pd.DataFrame, moderators: Sequence[str]) -> tuple[Array, list[str]]:
