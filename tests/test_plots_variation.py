@@ -9,7 +9,7 @@ from evidence import plots
 from evidence.errors import DataError
 from evidence.plots import style
 from evidence.results import Result
-from evidence.variation import areas, limits
+from evidence.variation import areas, gradients, limits, runcharts
 
 
 def funnel_result(seed=3, k=32, sd=0.03):
@@ -45,6 +45,20 @@ def chart_result():
     )
 
 
+def run_result():
+    values = [5, 7, 6, 5, 7, 6, 6, 8, 9, 10, 9, 9]
+    table = pd.DataFrame({"period": [f"2020-{i:02d}" for i in range(1, 13)], "value": values})
+    return runcharts.run_chart(table, baseline=7, run=4, indicator="Seen", unit="people")
+
+
+def gradient_result():
+    cells = pd.DataFrame(
+        [(f"A{a}", g, 50 - 3 * g, 100) for a in range(4) for g in range(1, 6)],
+        columns=["area_code", "rank", "numerator", "denominator"],
+    )
+    return gradients.within_areas(cells, direction_better="higher", indicator="Recovery")
+
+
 @pytest.fixture(scope="module")
 def result():
     return funnel_result()
@@ -54,6 +68,8 @@ PICTURES = {
     "funnel": lambda: plots.funnel(funnel_result(), highlight=["A5", "Area number 7"]),
     "caterpillar": lambda: plots.caterpillar(funnel_result(), highlight=["A5"]),
     "xmr": lambda: plots.xmr(chart_result()),
+    "run_chart": lambda: plots.run_chart(run_result()),
+    "gradient": lambda: plots.gradient(gradient_result(), ends=("least deprived", "most deprived")),
     "profile": lambda: plots.profile(areas.profile({"recovery": funnel_result()}, "A5")),
 }
 
@@ -83,7 +99,7 @@ def test_no_letter_is_smaller_than_eight_points_and_none_leaves_the_picture(name
     words = [text for axes in figure.axes for text in axes.texts if text.get_text()]
     words += [text for legend in figure.legends for text in legend.get_texts()]
 
-    assert words
+    words += [axes.title for axes in figure.axes] + [axes.xaxis.label for axes in figure.axes]
     assert min(text.get_fontsize() for text in words) >= 8
     for text in words:
         box = text.get_window_extent()
@@ -162,6 +178,25 @@ def test_a_chart_leaves_a_gap_and_marks_its_event():
     assert "Marked: new recording system (2020-08)" in picture.alt
 
 
+def test_a_run_chart_draws_each_median_over_its_stretch():
+    picture = plots.run_chart(run_result())
+    lines = [line for line in picture.figure.axes[0].lines if line.get_color() == style.INK]
+
+    assert [line.get_ydata()[0] for line in lines] == [6.0, 9.0]
+    assert "the first median is 6.0 people; 1 sustained run moved it to 9.0 people" in picture.alt
+
+
+def test_a_gradient_draws_every_group_and_names_its_ends():
+    picture = PICTURES["gradient"]()
+    line = picture.figure.axes[0].lines[0]
+
+    assert line.get_ydata().tolist() == [47.0, 44.0, 41.0, 38.0, 35.0]
+    assert picture.alt == (
+        "Recovery over 5 groups: 47.0% in the least deprived, 35.0% in the most deprived, "
+        "with 95 % intervals."
+    )
+
+
 def test_a_profile_puts_better_to_the_right_whatever_the_direction():
     draw = np.random.default_rng(1)
     n = np.full(12, 4000)
@@ -181,7 +216,7 @@ def test_a_profile_puts_better_to_the_right_whatever_the_direction():
     assert marks[0] == pytest.approx(-marks[-1])
 
 
-@pytest.mark.parametrize("name", ["funnel", "caterpillar", "xmr", "profile"])
+@pytest.mark.parametrize("name", PICTURES)
 def test_a_result_of_another_method_is_refused(name):
     with pytest.raises(DataError, match="this picture draws a result of"):
         getattr(plots, name)(Result(text="not this one"))

@@ -16,7 +16,7 @@ from evidence.results import Result
 from evidence.variation import words
 from evidence.variation.limits import limit_lines
 
-__all__ = ["caterpillar", "funnel", "profile", "xmr"]
+__all__ = ["caterpillar", "funnel", "gradient", "profile", "run_chart", "xmr"]
 
 MARKS: dict[str, tuple[str, str]] = {
     "better": (style.BLUE, "^"),
@@ -506,3 +506,104 @@ def _profile_alt(result: Result, rows: pd.DataFrame) -> str:
         f"{area} on {words.plural(len(rows), 'indicator')}, each against all areas; clear gaps "
         f"after noise: {len(clear)}. {('Largest: ' + named + '.') if named else ''}"
     ).strip()
+
+
+@drawn
+def run_chart(result: Result) -> Picture:
+    """Draw a series with its medians, and the points that set them.
+
+    Parameters
+    ----------
+    result
+        Result of `variation.runcharts.run_chart`.
+
+    Raises
+    ------
+    DataError
+        If the result is no run chart.
+    """
+    shown = _figures(result, "run_chart")
+    rows, asked = result.table, result.settings
+    figure, axes = canvas(3.5)
+    name = ", ".join(part for part in (asked["indicator"], asked["area"]) if part)
+    axes.set_title(short(name, 46))
+    axes.set_ylabel(asked["unit"] or "value")
+    at = np.arange(len(rows))
+    axes.plot(at, rows["value"], color=style.FAINT, linewidth=1.2, zorder=1)
+    for stretch, part in rows.assign(at=at).groupby("stretch"):
+        ends = [part["at"].iloc[0] - 0.5, part["at"].iloc[-1] + 0.5]
+        label = "median" if stretch == 0 else None
+        axes.plot(ends, [part["median"].iloc[0]] * 2, color=style.INK, linewidth=1.2, label=label)
+    for part, colour, marker, label in (
+        ("", style.QUIET, "o", "other points"),
+        ("baseline", style.SKY, "s", "points that set the first median"),
+        ("sustained", style.ORANGE, "D", "sustained run, sets the median anew"),
+    ):
+        some = (rows["part"] == part).to_numpy()
+        if some.any():
+            axes.scatter(
+                at[some], rows["value"][some], s=20, color=colour, marker=marker, label=label
+            )
+    _time_axis(axes, rows["period"])
+    figure.legend(loc="outside lower center", ncols=1, handletextpad=0.5)
+    return Picture(figure, _run_alt(result, shown, name))
+
+
+def _run_alt(result: Result, shown: pd.DataFrame, name: str) -> str:
+    unit, runs = result.settings["unit"], int(result["runs"].value or 0)
+    moved = (
+        f"; {words.plural(runs, 'sustained run')} moved it to "
+        f"{words.amount(result['median'].value or 0.0, unit)}"
+        if runs
+        else "; no sustained run"
+    )
+    return (
+        f"Run chart of {name or 'a series'}, {shown['period'].iloc[0][:7]} to "
+        f"{shown['period'].iloc[-1][:7]}: the first median is "
+        f"{words.amount(result['first_median'].value or 0.0, unit)}{moved}."
+    )
+
+
+@drawn
+def gradient(result: Result, *, ends: tuple[str, str] = ("", "")) -> Picture:
+    """Draw a proportion over ordered groups with its intervals.
+
+    Parameters
+    ----------
+    result
+        Result of `variation.gradients.within_areas`.
+    ends
+        Words for the first and the last group, such as ``least deprived`` and ``most deprived``.
+
+    Raises
+    ------
+    DataError
+        If the result is no gradient.
+    """
+    rows = _figures(result, "within_areas")
+    asked = result.settings
+    figure, axes = canvas(3.4)
+    axes.set_title(short(asked["indicator"] or "Gradient", 46))
+    axes.set_ylabel(asked["unit"] or "value")
+    axes.vlines(rows["rank"], rows["low"], rows["high"], color=style.FAINT, linewidth=3)
+    axes.plot(
+        rows["rank"], rows["value"], color=style.BLUE, linewidth=1.0, marker="o", markersize=6
+    )
+    axes.set_xticks(rows["rank"], [f"{rank:.0f}" for rank in rows["rank"]])
+    first, last = ends
+    named = first and last
+    axes.set_xlabel(f"← {first}          {last} →" if named else "group, in order")
+    return Picture(figure, _gradient_alt(result, rows, ends))
+
+
+def _gradient_alt(result: Result, rows: pd.DataFrame, ends: tuple[str, str]) -> str:
+    unit = result.settings["unit"]
+    names = [
+        name or f"group {rank:.0f}"
+        for name, rank in zip(ends, (rows["rank"].iloc[0], rows["rank"].iloc[-1]), strict=True)
+    ]
+    return (
+        f"{result.settings['indicator'] or 'A figure'} over {words.plural(len(rows), 'group')}: "
+        f"{words.amount(rows['value'].iloc[0], unit)} in the {names[0]}, "
+        f"{words.amount(rows['value'].iloc[-1], unit)} in the {names[1]}, with 95 % intervals."
+    )

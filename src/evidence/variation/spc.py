@@ -527,8 +527,8 @@ def _chart_cautions(
     doubts.append(
         Caution(
             "multiple_testing",
-            f"Four rules on {words.plural(len(shown), 'point')}: some signals arise by chance even "
-            "when nothing has changed.",
+            f"Four rules on {words.plural(len(shown), 'point')}: in a series that does not change "
+            "they flag about one point in twenty by chance.",
         )
     )
     return tuple(doubts)
