@@ -1,0 +1,214 @@
+"""Pictures of practice: the coverage of the frameworks, and the evidence ladder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from evidence.errors import DataError
+from evidence.plots import style
+from evidence.plots.style import Picture, canvas, drawn, short
+from evidence.practice.coverage import UNTAGGED
+from evidence.practice.readings import TIERS
+from evidence.results import Result
+
+__all__ = ["coverage", "ladder"]
+
+SHADES = {
+    "trials": "#9ecae1",
+    "no trial": "#f6d8ae",
+    "an indicator, no evidence": "#eceff1",
+    "nothing": "white",
+}
+"""Fill of a cell by what stands in it."""
+
+WORDS = {
+    "trials": "trials among them",
+    "no trial": "evidence, no trial",
+    "an indicator, no evidence": "an indicator only",
+    "nothing": "nothing",
+}
+
+MARKS: dict[str, tuple[int, str, str, str]] = {
+    "worse": (0, "v", style.ORANGE, style.ORANGE),
+    "no clear difference": (1, "s", style.PURPLE, style.PURPLE),
+    "better": (2, "^", style.BLUE, style.BLUE),
+    "no comparison": (3, "D", "white", style.QUIET),
+    "not estimable": (3, "X", style.QUIET, style.QUIET),
+}
+"""Column, shape, fill and edge of a reading; all marks have one size."""
+
+COLUMNS = ("worse", "no clear\ndifference", "better", "cannot\nbe judged")
+NOTE = "open: no comparison group; cross: no figure or interval by which to judge"
+MARK_SIZE = 46
+STEP, FIRST = 0.104, 0.645
+
+
+@drawn
+def coverage(result: Result) -> Picture:
+    """Draw how many bodies of evidence stand in each cell of two frameworks.
+
+    Parameters
+    ----------
+    result
+        Result of `practice.coverage.matrix`.
+
+    Raises
+    ------
+    DataError
+        If the result is another one.
+    """
+    _require(result, "coverage")
+    table = result.table
+    rows, columns = list(dict.fromkeys(table["row"])), list(dict.fromkeys(table["column"]))
+    figure, axes = canvas(0.36 * len(rows) + 1.35)
+    for cell in table.to_dict("records"):
+        _cell(axes, columns.index(cell["column"]), rows.index(cell["row"]), cell)
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xticks(range(len(columns)), [_tag(id) for id in columns])
+    axes.set_yticks(range(len(rows)), [_tag(id) for id in rows])
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.set_title(f"Evidence by {result.settings['rows']} and {result.settings['columns']}")
+    axes.set_xlabel("number: bodies of evidence; i: an indicator only")
+    keys = [Rectangle((0, 0), 1, 1, facecolor=SHADES[key], edgecolor=style.FAINT) for key in SHADES]
+    figure.legend(
+        keys,
+        list(WORDS.values()),
+        loc="outside lower center",
+        ncols=2,
+        handlelength=1.2,
+        columnspacing=1.4,
+    )
+    return Picture(figure, _coverage_alt(result))
+
+
+@drawn
+def ladder(result: Result) -> Picture:
+    """Draw every finding on its tier of the ladder, in the column of its reading.
+
+    Findings on different scales share no axis: a mark says better, worse or no clear difference,
+    and the figure stands beside it in its source's own measure.
+
+    Parameters
+    ----------
+    result
+        Result of `practice.ladder.ladder`.
+
+    Raises
+    ------
+    DataError
+        If the result is another one, or knows nothing.
+    """
+    _require(result, "ladder")
+    if not result.known:
+        raise DataError(f"a ladder needs findings; {result.text} Show the text in its place.")
+    lines = _lines(result.table)
+    figure, axes = canvas(0.31 * len(lines) + 1.3)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(lines) - 0.4, -0.6)
+    axes.set_yticks([])
+    axes.set_xticks([FIRST + STEP * n for n in range(len(COLUMNS))], COLUMNS, fontsize=7)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    for n in range(len(COLUMNS)):
+        axes.axvline(FIRST + STEP * n, color=style.FAINT, linewidth=0.6, zorder=0)
+    for at, line in enumerate(lines):
+        _line(axes, at, line)
+    figure.supxlabel(NOTE, x=0.01, ha="left", fontsize=7, color=style.QUIET)
+    figure.suptitle(short(_ladder_title(result), 52), x=0.01, ha="left", fontsize=11, weight="bold")
+    return Picture(figure, _ladder_alt(result))
+
+
+def _require(result: Result, method: str) -> None:
+    if result.settings.get("method") != method:
+        raise DataError(
+            f"this picture draws a result of {method}; got one of "
+            f"{result.settings.get('method', 'another method')!r}. Pass the right result."
+        )
+
+
+def _tag(id: str) -> str:
+    return "none" if id == UNTAGGED else id
+
+
+def _cell(axes: Axes, x: int, y: int, cell: dict[Any, Any]) -> None:
+    kind = cell["gap"] or "trials"
+    box = Rectangle(
+        (x - 0.5, y - 0.5), 1, 1, facecolor=SHADES[kind], edgecolor=style.FAINT, linewidth=0.8
+    )
+    axes.add_patch(box)
+    text = str(cell["evidence"]) if cell["evidence"] else "i" if cell["indicators"] else ""
+    weight = "bold" if cell["evidence"] else "normal"
+    axes.text(x, y, text, ha="center", va="center", fontsize=9, fontweight=weight, color=style.INK)
+
+
+def _coverage_alt(result: Result) -> str:
+    table = result.table
+    tagged = table[(table["row"] != UNTAGGED) & (table["column"] != UNTAGGED)]
+    most = tagged.loc[tagged["evidence"].idxmax()]
+    kinds = Counter(tagged["gap"].replace("", "trials"))
+    listed = ", ".join(f"{kinds[key]} {WORDS[key]}" for key in SHADES)
+    return (
+        f"Grid of {result.settings['rows']} by {result.settings['columns']}. {result.text} "
+        f"Cells: {listed}. Most in {most['row']} by {most['column']}: {most['evidence']}."
+    )
+
+
+def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return headings of tiers and findings in the order in which they are drawn."""
+    lines: list[dict[str, Any]] = []
+    for tier in TIERS:
+        inside = table[table["tier"] == tier]
+        lines.append({"heading": tier, "count": len(inside)})
+        lines += [
+            {str(key): value for key, value in row.items()} for row in inside.to_dict("records")
+        ]
+    return lines
+
+
+def _line(axes: Axes, at: int, line: dict[str, Any]) -> None:
+    if "heading" in line:
+        band = Rectangle((0, at - 0.42), 1, 0.84, facecolor=style.WIDE_BAND, zorder=0.5)
+        axes.add_patch(band)
+        text = line["heading"].capitalize() + (f" ({line['count']})" if line["count"] else ": none")
+        axes.text(0.01, at, text, va="center", fontsize=8.5, fontweight="bold")
+        return
+    axes.text(0.01, at - 0.2, short(line["name"], 46), va="center", fontsize=7.5)
+    below = short(f"{line['figure']}: {line['outcome']}", 54)
+    axes.text(0.01, at + 0.22, below, va="center", fontsize=6.8, color=style.QUIET)
+    column, marker, fill, edge = MARKS[line["reading"]]
+    axes.scatter(
+        FIRST + STEP * column,
+        at,
+        s=MARK_SIZE,
+        marker=marker,
+        facecolors=fill,
+        edgecolors=edge,
+        linewidths=1.2,
+        zorder=3,
+        gid="finding",
+    )
+
+
+def _ladder_title(result: Result) -> str:
+    name = result.settings["name"]
+    return f"{result.settings['tag']}: {name}" if name else str(result.settings["tag"])
+
+
+def _ladder_alt(result: Result) -> str:
+    parts = []
+    for tier in TIERS:
+        inside = result.table[result.table["tier"] == tier]
+        said = Counter(inside["reading"])
+        listed = ", ".join(f"{count} {name}" for name, count in said.items()) or "none"
+        parts.append(f"{tier}: {listed}")
+    return f"Evidence ladder. {result.text} By tier, strongest first: {'; '.join(parts)}."

@@ -1,0 +1,322 @@
+"""What each of the nine steps asks to be measured, from the published figures of the indicators."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from evidence.errors import DataError
+from evidence.practice import gap
+from evidence.results import Caution, Result
+
+POWER, TEST = 0.8, 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What the measures of the steps are computed from.
+
+    Parameters
+    ----------
+    funnels
+        Results of `variation.limits.funnel` by indicator.
+    stated
+        One row for each indicator: id, short, owner_role, next_review, breaks (cautions of its
+        definition about breaks and restatements), rounding.
+    groups
+        area_code and group (the integrated care board of today).
+    findings
+        One row for each outcome of a source, with reported_by.
+    reviews
+        One row for each body of evidence: name, kind, last_search.
+    """
+
+    funnels: Mapping[str, Result]
+    stated: pd.DataFrame
+    groups: pd.DataFrame
+    findings: pd.DataFrame
+    reviews: pd.DataFrame
+
+
+def measure(step: str, material: Material) -> Result:
+    """Return what a step asks to be measured.
+
+    Parameters
+    ----------
+    step
+        ``S1`` to ``S9``.
+    material
+        Published figures and definitions.
+
+    Raises
+    ------
+    DataError
+        If the step is unknown.
+    """
+    if step not in MEASURES:
+        raise DataError(f"a step must be one of {', '.join(MEASURES)}; got {step!r}. Choose one.")
+    return MEASURES[step](material)
+
+
+def grouped(material: Material) -> Result:
+    """Return each group of areas pooled, sum over sum, against the rest of London (S1)."""
+    rows = []
+    for funnel in material.funnels.values():
+        table = _with_figures(funnel).merge(material.groups, on="area_code", how="left")
+        if table["group"].isna().any():
+            lost = table.loc[table["group"].isna(), "area"].iloc[0]
+            raise DataError(f"every area must belong to a group; {lost} does not. Add it.")
+        for name, inside in table.groupby("group"):
+            rest = table[table["group"] != name]
+            times = funnel.settings["multiplier"]
+            value, other = _pooled(inside) * times, _pooled(rest) * times
+            rows.append(
+                {
+                    "indicator": funnel.settings["indicator"],
+                    "unit": funnel.settings["unit"],
+                    "group": name,
+                    "areas": len(inside),
+                    "pooled": value,
+                    "rest of London": other,
+                    "difference": value - other,
+                }
+            )
+    table = pd.DataFrame(rows)
+    text = (
+        f"{table['group'].nunique()} groups of areas pooled on {len(material.funnels)} indicators."
+    )
+    return Result(text=text, table=table, settings={"method": "groups pooled"})
+
+
+def owners(material: Material) -> Result:
+    """Return who answers for each indicator and when it is looked at again (S2)."""
+    table = material.stated[["short", "owner_role", "next_review"]].reset_index(drop=True)
+    owned = int((table["owner_role"] != "not stated").sum())
+    return Result(
+        text=f"{owned} of {len(table)} indicators have an owner role stated; the others have none.",
+        table=table.rename(columns={"short": "indicator"}),
+        settings={"method": "owners"},
+    )
+
+
+def reported(material: Material) -> Result:
+    """Return who reports the outcomes of the evidence (S3)."""
+    counts = Counter(material.findings["reported_by"])
+    table = pd.DataFrame(
+        [{"reported by": who, "findings": count} for who, count in counts.most_common()]
+    )
+    return Result(
+        text=f"Patients report {counts['patients']} of {counts.total()} outcomes as far as stated; "
+        f"for {counts['not stated']} it is not stated who reports them.",
+        table=table,
+        settings={"method": "reported outcomes"},
+    )
+
+
+def detectable(material: Material) -> Result:
+    """Return the smallest change of one area between two years that would be noticed (S4).
+
+    Two years of the same size, two-sided test at 5 %, power 80 %, chance alone:
+    ``(z₀.₉₇₅ + z₀.₈) √(2 p (1 − p) / n)`` for a proportion, ``√(2 r / n)`` in it for a rate.
+
+    References
+    ----------
+    Fleiss, Statistical methods for rates and proportions, 2nd ed. 1981, chapter 3.
+    """
+    rows = []
+    for funnel in material.funnels.values():
+        table, asked = _with_figures(funnel), funnel.settings
+        least = table["denominator"].map(lambda n, one=funnel: smallest_difference(one, n))
+        rows.append(
+            {
+                "indicator": asked["indicator"],
+                "unit": "points" if asked["unit"] == "%" else asked["unit"],
+                "London": funnel["pooled"].value,
+                "smallest area": least.max(),
+                "median area": least.median(),
+                "largest area": least.min(),
+                "areas outside limits": int(funnel["outside_adjusted"].value or 0),
+            }
+        )
+    table = pd.DataFrame(rows)
+    first = table.loc[table["median area"].idxmax()]
+    return Result(
+        text=f"A contract that rests on one area and year can notice no change below the figures "
+        f"here; in {first['indicator']} the median area would need {first['median area']:.1f} "
+        f"{first['unit']}.",
+        table=table,
+        settings={"method": "detectable difference", "power": POWER, "test": TEST},
+        cautions=(
+            Caution(
+                "overdispersion",
+                "Chance alone: figures vary more from year to year than that, so that even larger "
+                "changes may mean nothing.",
+            ),
+        ),
+    )
+
+
+def smallest_difference(funnel: Result, denominator: float) -> float:
+    """Return the smallest difference between two years of one area seen with 80 % power.
+
+    Parameters
+    ----------
+    funnel
+        Whose pooled value and unit are used.
+    denominator
+        People of the area in each of the two years.
+    """
+    times = float(funnel.settings["multiplier"])
+    level = float(funnel["pooled"].value or 0.0) / times
+    spread = level * (1 - level) if funnel.settings["measure"] == "proportion" else level
+    reach = float(stats.norm.ppf(1 - TEST / 2) + stats.norm.ppf(POWER))
+    return reach * math.sqrt(2 * spread / denominator) * times
+
+
+def gradient(material: Material) -> Result:
+    """Return that the gradient by deprivation is not computed here (S5)."""
+    return Result.could_not(
+        "Gradient by deprivation not shown on this page",
+        "it needs figures by deprivation within areas, which the figures of whole areas read "
+        "here do not hold; a gradient across areas would not stand in for it",
+        indicators=len(material.funnels),
+    )
+
+
+def quartile_gain(material: Material) -> Result:
+    """Return people a year if the lowest quartile of areas reached the London median (S6)."""
+    rows, without = [], 0
+    for funnel in material.funnels.values():
+        found = gap.quartile_to_median(funnel)
+        if found is None:
+            without += 1
+            continue
+        rows.append(
+            {
+                "indicator": found.outcome,
+                "period": found.period,
+                "areas": found.k,
+                "people a year": found.value,
+                "95 % low": found.low,
+                "95 % high": found.high,
+                "printed": gap.between(found),
+            }
+        )
+    table = pd.DataFrame(rows).sort_values("people a year", ascending=False, ignore_index=True)
+    first = table.iloc[0]
+    return Result(
+        text=f"If the lowest quartile of areas reached the London median, {first['printed']} more "
+        f"people a year would be counted in {first['indicator']}, the most of {len(table)} "
+        f"indicators; {without} have no better direction.",
+        table=table,
+        settings={"method": "quartile to median"},
+        cautions=(
+            Caution("other", "Arithmetic: nothing here says what would bring areas to the median."),
+        ),
+    )
+
+
+def completeness(material: Material) -> Result:
+    """Return for each indicator how many areas have a figure, its rounding and breaks (S7)."""
+    stated = material.stated.set_index("id")
+    rows = []
+    for id, funnel in material.funnels.items():
+        have = int(funnel.table["value"].notna().sum())
+        rows.append(
+            {
+                "indicator": funnel.settings["indicator"],
+                "period": funnel.settings["period"],
+                "areas with a figure": have,
+                "areas": len(funnel.table),
+                "counts rounded to": int(stated.loc[id, "rounding"]),
+                "breaks and restatements": stated.loc[id, "breaks"] or "none stated",
+            }
+        )
+    table = pd.DataFrame(rows)
+    full = int((table["areas with a figure"] == table["areas"]).sum())
+    return Result(
+        text=f"{full} of {len(table)} indicators have a figure for every area; "
+        f"{int((table['counts rounded to'] > 1).sum())} rest on rounded counts.",
+        table=table,
+        settings={"method": "completeness"},
+    )
+
+
+def searches(material: Material) -> Result:
+    """Return when each body of evidence was last searched for (S8)."""
+    rows = material.reviews[material.reviews["kind"] != "indicator"]
+    table = rows[["name", "kind", "last_search"]].drop_duplicates().reset_index(drop=True)
+    dated = int((table["last_search"] != "not stated").sum())
+    return Result(
+        text=f"{dated} of {len(table)} bodies of evidence and sites state when they were last "
+        "searched for.",
+        table=table.rename(columns={"last_search": "last search"}),
+        settings={"method": "searches"},
+    )
+
+
+def outliers(material: Material) -> Result:
+    """Return the areas that do better than the usual spread, beside those that do worse (S9)."""
+    rows = []
+    for funnel in material.funnels.values():
+        if funnel.settings["direction_better"] == "none":
+            continue
+        table = _with_figures(funnel)
+        named = {
+            side: ", ".join(table.loc[table["judgement"] == side, "area"]) or "none"
+            for side in ("better", "worse")
+        }
+        best = table.loc[_best(table, funnel.settings["direction_better"])]
+        rows.append(
+            {
+                "indicator": funnel.settings["indicator"],
+                "best after noise": best["area"],
+                "its value": best["value"],
+                "London": funnel["pooled"].value,
+                "better than the usual spread": named["better"],
+                "worse than it": named["worse"],
+            }
+        )
+    table = pd.DataFrame(rows)
+    good = int((table["better than the usual spread"] != "none").sum())
+    return Result(
+        text=f"{good} of {len(table)} indicators have an area beyond the usual spread on the good "
+        "side; the best area after noise is named for each.",
+        table=table,
+        settings={"method": "outliers"},
+        cautions=(Caution("multiple_testing", "The best of many areas is partly the luckiest."),),
+    )
+
+
+MEASURES: dict[str, Callable[[Material], Result]] = {
+    "S1": grouped,
+    "S2": owners,
+    "S3": reported,
+    "S4": detectable,
+    "S5": gradient,
+    "S6": quartile_gain,
+    "S7": completeness,
+    "S8": searches,
+    "S9": outliers,
+}
+"""Step -> what it asks to be measured."""
+
+
+def _with_figures(funnel: Result) -> pd.DataFrame:
+    return funnel.table[funnel.table["value"].notna()].reset_index(drop=True)
+
+
+def _pooled(rows: pd.DataFrame) -> float:
+    total = float(rows["denominator"].sum())
+    return float(rows["numerator"].sum()) / total if total else float(np.nan)
+
+
+def _best(table: pd.DataFrame, direction: str) -> int:
+    values = table["shrunken"]
+    return int(values.idxmax() if direction == "higher" else values.idxmin())
