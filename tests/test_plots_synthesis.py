@@ -10,6 +10,7 @@ from matplotlib.patches import Polygon, Rectangle
 from evidence import plots
 from evidence.errors import DataError
 from evidence.results import Result
+from evidence.synthesis.many import multiverse
 from evidence.synthesis.pool import pool
 
 
@@ -123,3 +124,78 @@ def test_what_was_not_pooled_cannot_be_drawn():
         plots.forest(Result.could_not("Not pooled", "designs differ: rct, its"))
     with pytest.raises(DataError, match="order must be table, effect, weight or a column"):
         plots.forest(smd(3), order="size")
+
+
+def test_a_funnel_has_a_point_per_study_at_its_effect_and_error():
+    result = smd(12)
+    points = plots.contour_funnel(result).figure.axes[0].collections[-1].get_offsets()
+
+    assert points[:, 0].tolist() == pytest.approx(result.table["yi"].tolist())
+    assert points[:, 1].tolist() == pytest.approx(result.table["se"].tolist())
+
+
+def test_the_words_of_a_funnel_count_the_smaller_studies_on_both_sides():
+    alt = plots.contour_funnel(smd(12)).alt
+
+    counts = [int(word) for word in alt.split() if word.isdigit()]
+    assert counts[1] == counts[2] + counts[3] == 6
+
+
+def test_a_funnel_of_ratios_has_ratios_on_its_axis():
+    result = pool(studies(8), direction_better="lower", measure="RR")
+    labels = [
+        text.get_text() for text in plots.contour_funnel(result).figure.axes[0].get_xticklabels()
+    ]
+
+    assert "1" in labels
+
+
+def universe():
+    effects = studies(20).assign(large=lambda table: table["vi"] < 0.1)
+    return multiverse(
+        {"as given": effects},
+        direction_better="higher",
+        reasons={"size": "small studies differ", "tau2": "unequal studies"},
+        subsets={"size": {"all": "", "large": "large"}},
+        tau2=("REML", "DL", "PM"),
+        measure="SMD",
+    )
+
+
+def test_a_specification_curve_has_every_specification_in_order():
+    result = universe()
+    picture = plots.specification_curve(result)
+    top, bottom = picture.figure.axes
+
+    values = [x for part in top.collections for x in np.asarray(part.get_offsets())[:, 1]]
+    assert {round(v, 9) for v in result.table["value"]} <= {round(v, 9) for v in values}
+    assert [text.get_text() for text in bottom.get_yticklabels()] == [
+        "size: all",
+        "size: large",
+        "tau2 method: REML",
+        "tau2 method: DL",
+        "tau2 method: PM",
+    ]
+    assert picture.alt == f"Specification curve. {result.text}"
+
+
+def test_a_network_names_each_treatment_with_its_studies():
+    table = pd.DataFrame(
+        {"study": ["1", "2", "3"], "treatment1": ["A", "A", "B"], "treatment2": ["B", "C", "C"]}
+    )
+    picture = plots.network_graph(table)
+
+    assert texts(picture) == ["A (2)", "B (2)", "C (2)"]
+    assert picture.alt.startswith(
+        "Network of 3 treatments from 3 studies with 3 direct comparisons"
+    )
+
+
+def test_pictures_of_what_they_cannot_show_are_refused():
+    nothing = Result.could_not("Not pooled", "designs differ")
+    with pytest.raises(DataError, match="a funnel needs a pooled result"):
+        plots.contour_funnel(nothing)
+    with pytest.raises(DataError, match="a specification curve needs a multiverse"):
+        plots.specification_curve(nothing)
+    with pytest.raises(DataError, match="a network graph needs study"):
+        plots.network_graph(pd.DataFrame({"study": ["1"]}))
