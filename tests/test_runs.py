@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from evidence.data import catalogue
@@ -464,6 +465,37 @@ def test_a_killed_batch_resumes_without_repeating_what_was_complete(workbook):
         for n in range(6)
     ]
     assert [item["value"] for item in values] == [2015.0 * n for n in range(6)]
+
+
+HANG = """
+import sys
+from pathlib import Path
+from evidence.runs.execute import run_pages
+from evidence.runs.pages import Page
+run_pages(Path(sys.argv[1]), [Page(id="hangs", title="h", notebook="broken/hangs")])
+"""
+
+
+def test_kernels_end_soon_after_a_killed_batch(workbook):
+    script = workbook / "batch.py"
+    script.write_text(HANG)
+    change_notebook(workbook, "hangs", "time.sleep(60)", "open('up', 'w').close(); time.sleep(60)")
+    batch = subprocess.Popen([sys.executable, str(script), str(workbook)])
+    started = psutil.Process(batch.pid)
+    deadline = time.monotonic() + 60
+    while not (workbook / "notebooks" / "broken" / "up").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    below = started.children(recursive=True)
+
+    batch.kill()
+    batch.wait()
+
+    _, alive = psutil.wait_procs(below, timeout=10)
+    for process in alive:
+        process.kill()
+    assert len(below) >= 2
+    assert alive == []
 
 
 def test_a_notebook_reads_only_modules_that_its_id_covers(workbook):

@@ -7,6 +7,7 @@ Plain kernels give identical results and serve on Windows or by choice.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -17,7 +18,7 @@ import types
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, cast
@@ -194,9 +195,11 @@ def _main_hidden() -> Iterator[None]:
 
 
 def _serve(connection_file: str, environment: dict[str, str], cwd: str) -> None:
+    gc.freeze()  # what was imported is never garbage; looking through it copies its memory
     os.setsid()
+    threading.Thread(target=_end_with_the_build, daemon=True).start()
     os.environ.clear()
-    os.environ.update(environment, JPY_PARENT_PID=str(os.getppid()))
+    os.environ.update(environment)
     os.chdir(cwd)
     silence = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
@@ -210,3 +213,11 @@ def _serve(connection_file: str, environment: dict[str, str], cwd: str) -> None:
     application = IPKernelApp.instance()
     application.initialize([*ARGUMENTS, "-f", connection_file])
     application.start()
+
+
+def _end_with_the_build() -> None:
+    """End this kernel when the build is gone, because the fork server waits for its kernels."""
+    build = parent_process()
+    if build is not None:
+        build.join()
+        os._exit(1)
