@@ -1,5 +1,7 @@
 """Pictures of variation show the result's numbers, say them in words, and never change."""
 
+from dataclasses import replace
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -222,6 +224,13 @@ def test_a_result_of_another_method_is_refused(name):
         getattr(plots, name)(Result(text="not this one"))
 
 
+def test_a_chart_that_could_not_be_made_is_refused_with_the_reason():
+    table = pd.DataFrame({"period": ["2020-01", "2020-02"], "value": [1, 2]})
+
+    with pytest.raises(DataError, match="nothing to draw: fewer than three periods"):
+        plots.xmr(limits.xmr(table, direction_better="none"))
+
+
 def test_an_unknown_area_to_highlight_is_refused(result):
     with pytest.raises(DataError, match="Atlantis is not"):
         plots.funnel(result, highlight=["Atlantis"])
@@ -236,3 +245,21 @@ def test_the_callers_own_settings_change_nothing():
     plain = plots.xmr(chart_result()).svg()
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "red"}):
         assert plots.xmr(chart_result()).svg() == plain
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_no_title_leaves_its_picture_or_loses_a_word_that_two_lines_can_hold(name):
+    long = {"indicator": "Recovery after NHS Talking Therapies", "period": "2019-20"}
+    settings = dict(funnel_result().settings) | long
+    pictures = {
+        "funnel": lambda: plots.funnel(replace(funnel_result(), settings=settings)),
+        "caterpillar": lambda: plots.caterpillar(replace(funnel_result(), settings=settings)),
+    }
+    picture = pictures.get(name, PICTURES[name])()
+    picture.figure.draw_without_rendering()
+    title = picture.figure.axes[0].title
+    box = title.get_window_extent()
+
+    assert "…" not in title.get_text()
+    assert box.x1 <= picture.figure.bbox.x1
+    assert box.y1 <= picture.figure.bbox.y1

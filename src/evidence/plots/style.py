@@ -8,6 +8,7 @@ apart by readers with any common colour blindness; shapes repeat what colours sa
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -132,6 +133,13 @@ def short(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     return text[: most - 1].rsplit(" ", 1)[0].rstrip(",;: ") + "…"
+
+
+def headline(axes: Axes, text: str, width: int = 44) -> None:
+    """Write a title over the axes, on two lines where one of `width` characters is too short."""
+    lines = textwrap.wrap(text, width) or [""]
+    rest = [short(" ".join(lines[1:]), width)] if lines[1:] else []
+    axes.set_title("\n".join([lines[0], *rest]))
 
 
 OFFSETS = [

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evidence.errors import DataError
 from evidence.plots import style
-from evidence.plots.style import Picture, canvas, drawn, label_points, short
+from evidence.plots.style import Picture, canvas, drawn, headline, label_points, short
 from evidence.results import Result
 from evidence.variation import words
 from evidence.variation.limits import limit_lines
@@ -89,15 +89,17 @@ def _figures(result: Result, *methods: str) -> pd.DataFrame:
             f"{result.settings.get('method', 'another method')!r}. Pass the right result."
         )
     rows = result.table
+    if "value" not in rows:
+        raise DataError(f"there is nothing to draw: {result.reason or result.text}. Leave it out.")
     return rows[rows["value"].notna()].reset_index(drop=True)
 
 
 def _title(indicator: str, period: str) -> str:
-    return short(indicator, 38) + (f", {period}" if period else "")
+    return indicator + (f", {period}" if period else "")
 
 
 def _funnel_frame(axes: Axes, rows: pd.DataFrame, unit: str, title: str) -> None:
-    axes.set_title(title)
+    headline(axes, title)
     axes.set_ylabel(unit or "value")
     axes.set_xlabel("denominator: how many the figure is out of")
     most = rows["denominator"].max() if len(rows) else 1.0
@@ -235,9 +237,7 @@ def xmr(result: Result) -> Picture:
     shown = _figures(result, "xmr", "p_prime")
     rows, asked = result.table, result.settings
     figure, axes = canvas(3.7)
-    axes.set_title(
-        short(", ".join(part for part in (asked["indicator"], asked["area"]) if part), 46)
-    )
+    headline(axes, ", ".join(part for part in (asked["indicator"], asked["area"]) if part))
     axes.set_ylabel(asked["unit"] or "value")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     at = np.arange(len(rows))
@@ -374,7 +374,7 @@ def caterpillar(result: Result, *, highlight: Sequence[str] = ()) -> Picture:
     _named(rows, highlight)
     figure, axes = canvas(1.1 + 0.185 * max(len(rows), 3))
     asked = result.settings
-    axes.set_title(_title(asked["indicator"], asked["period"]))
+    headline(axes, _title(asked["indicator"], asked["period"]), 30)
     axes.set_xlabel(asked["unit"] or "value")
     at = np.arange(len(rows))
     axes.hlines(
@@ -435,7 +435,7 @@ def profile(result: Result) -> Picture:
     shown = _figures(result, "profile")
     rows = shown[shown["tau"] > 0].sort_values("rank", ascending=False).reset_index(drop=True)
     figure, axes = canvas(1.2 + 0.5 * max(len(rows), 1))
-    axes.set_title(f"{short(result.settings['area'], 34)} against all areas")
+    headline(axes, f"{result.settings['area']} against all areas")
     axes.axvline(0, color=style.INK, linewidth=1.0, zorder=1)
     for at, row in rows.iterrows():
         _profile_row(axes, float(at), row)
