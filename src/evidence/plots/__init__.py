@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-PARTS = ("style", "variation", "synthesis", "practice")
+PARTS = ("style", "variation", "synthesis", "evaluation", "practice")
 """Modules whose `__all__` is offered here."""
 
 
