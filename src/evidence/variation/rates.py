@@ -159,11 +159,8 @@ def proportions(
     limits = wilson if method == "wilson" else clopper_pearson
     x, n, reasons = read_counts(table, numerator, denominator, status, bounded=True)
     usable = reasons == OK
-    figures = _blank(table, reasons)
     low, high = limits(x[usable], n[usable], level)
-    figures.loc[usable, "value"] = x[usable] / n[usable] * multiplier
-    figures.loc[usable, "low"], figures.loc[usable, "high"] = low * multiplier, high * multiplier
-    return figures
+    return _filled(table, reasons, x[usable] / n[usable], low, high, multiplier)
 
 
 def crude_rates(
@@ -201,11 +198,9 @@ def crude_rates(
     limits = count_limits if method == "byar" else poisson_exact
     x, n, reasons = read_counts(table, numerator, denominator, status, bounded=False)
     usable = reasons == OK
-    figures = _blank(table, reasons)
     low, high = limits(x[usable], level)
-    people = n[usable] / multiplier
-    figures.loc[usable, "value"] = x[usable] / people
-    figures.loc[usable, "low"], figures.loc[usable, "high"] = low / people, high / people
+    people = n[usable]
+    figures = _filled(table, reasons, x[usable] / people, low / people, high / people, multiplier)
     used = np.where((x < SMALL_COUNT) | (method == "exact"), "exact", "byar")
     figures["method"] = np.where(usable, used, "")
     return figures
@@ -262,10 +257,22 @@ def read_counts(
     return x, n, figure_status(x, n, given, bounded=bounded)
 
 
-def _blank(table: pd.DataFrame, reasons: np.ndarray) -> pd.DataFrame:
+def _filled(
+    table: pd.DataFrame,
+    reasons: np.ndarray,
+    value: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    multiplier: float,
+) -> pd.DataFrame:
+    """Return the table with figures in the rows that have one, and why the others have none."""
     figures = table.reset_index(drop=True).copy()
     figures["status"] = pd.Series(reasons, dtype="str")
-    return figures.assign(value=np.nan, low=np.nan, high=np.nan)
+    for name, found in (("value", value), ("low", low), ("high", high)):
+        column = np.full(len(figures), np.nan)
+        column[reasons == OK] = found * multiplier
+        figures[name] = column
+    return figures
 
 
 def change(

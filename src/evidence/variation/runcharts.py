@@ -10,8 +10,8 @@ import pandas as pd
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
 from evidence.variation import words
-from evidence.variation.checks import OK, require_choice, require_columns, require_unique
-from evidence.variation.periods import period_numbers
+from evidence.variation.checks import require_choice
+from evidence.variation.periods import series_in_order
 
 SIDES = {"both": (1, -1), "above": (1,), "below": (-1,)}
 
@@ -63,11 +63,9 @@ def run_chart(
     Provost and Murray, *The health care data guide*, 2011, chapter 3 (runs, re-phased medians).
     """
     require_choice(direction, SIDES, "direction")
-    require_columns(table, (period, value), "a run chart")
-    require_unique(table, [period], "a run chart")
     if baseline < 2 or run < 2:
         raise DataError(f"baseline and run must be 2 or more points; got {baseline} and {run}.")
-    rows = _in_order(table, period, value, status)
+    rows, _ = series_in_order(table, period, value, status)
     name = ", ".join(part for part in (indicator, area) if part) or "This series"
     settings = {"method": "run_chart", "direction": direction, "baseline": baseline, "run": run}
     settings |= {"indicator": indicator, "unit": unit, "area": area}
@@ -105,31 +103,16 @@ def run_chart(
     )
 
 
-def _in_order(table: pd.DataFrame, period: str, value: str, status: str) -> pd.DataFrame:
-    number, _ = period_numbers(table[period].tolist())
-    given = table[status].to_numpy() if status in table.columns else np.full(len(table), OK)
-    values = pd.to_numeric(table[value]).to_numpy(dtype=float, na_value=np.nan)
-    rows = pd.DataFrame(
-        {
-            "number": number,
-            "period": table[period].astype("str").to_numpy(),
-            "value": np.where(given == OK, values, np.nan),
-            "status": pd.Series(given, dtype="str").to_numpy(),
-        }
-    )
-    return rows.sort_values("number").reset_index(drop=True)
-
-
 def _stretches(
     rows: pd.DataFrame, first: np.ndarray, run: int, sides: tuple[int, ...]
 ) -> pd.DataFrame:
-    value, number = rows["value"].to_numpy(), rows["number"].to_numpy()
+    value = rows["value"].to_numpy()
     stretch = np.zeros(len(rows), dtype=int)
     part = np.full(len(rows), "", dtype=object)
     median = np.full(len(rows), np.median(value[first]))
     part[first[0] : first[-1] + 1] = "baseline"
     begin, count = int(first[-1]) + 1, 0
-    while (members := _next_run(value, number, median, begin, run, sides)) is not None:
+    while (members := _next_run(value, median, begin, run, sides)) is not None:
         count += 1
         stretch[members[0] :] = count
         median[members[0] :] = np.median(value[members])
@@ -139,19 +122,14 @@ def _stretches(
 
 
 def _next_run(
-    value: np.ndarray,
-    number: np.ndarray,
-    median: np.ndarray,
-    begin: int,
-    run: int,
-    sides: tuple[int, ...],
+    value: np.ndarray, median: np.ndarray, begin: int, run: int, sides: tuple[int, ...]
 ) -> np.ndarray | None:
     """Return the points of the first run from `begin` on, without those on the median."""
     members: list[int] = []
     for at in range(begin, len(value)):
-        gap = np.isnan(value[at]) or (at > begin and number[at] - number[at - 1] != 1)
         side = 0 if np.isnan(value[at]) else int(np.sign(value[at] - median[at]))
-        if gap or (members and side == -np.sign(value[members[-1]] - median[members[-1]])):
+        turned = members and side == -np.sign(value[members[-1]] - median[members[-1]])
+        if np.isnan(value[at]) or turned:
             members = []
         if side in sides:
             members.append(at)
@@ -162,12 +140,12 @@ def _next_run(
 
 def _doubts(rows: pd.DataFrame) -> tuple[Caution, ...]:
     absent = rows.loc[rows["value"].isna(), "period"].tolist()
-    gaps = int((np.diff(rows["number"]) - 1).sum())
-    if not absent and not gaps:
+    if not absent:
         return ()
     return (
         Caution(
             "missing_periods",
-            f"{words.plural(len(absent) + gaps, 'period')} without a figure: no run crosses them.",
+            f"{words.plural(len(absent), 'period')} without a figure ({words.listed(absent)}): no "
+            "run crosses them.",
         ),
     )

@@ -16,8 +16,8 @@ import pandas as pd
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import OK, require_choice, require_columns, require_unique
-from evidence.variation.periods import MONTH, period_label, period_numbers
+from evidence.variation.checks import require_choice, require_columns, require_unique
+from evidence.variation.periods import MONTH, period_label, period_numbers, series_in_order
 
 Array = np.ndarray
 
@@ -235,12 +235,14 @@ def xmr(
     seven on one side; named in this order). A point outside the limits does not count as near.
     """
     require_choice(direction_better, ("higher", "lower", "none"), "direction_better")
-    rows, kind = _series(table, period, value, status)
+    rows, kind = series_in_order(table, period, value, status)
     _check_bounds(rows, bounds)
     marks = _marks(breaks, rows, kind)
     if int(rows["value"].notna().sum()) < 3:
         return Result.could_not(
-            f"{indicator or 'Series'} not charted", "fewer than three periods have a figure"
+            f"{indicator or 'Series'} not charted",
+            "fewer than three periods have a figure",
+            method="xmr",
         )
     rows["segment"] = _segments(rows["number"], marks)
     chart = _chart(
@@ -321,34 +323,6 @@ class _Mark:
             "rebase": self.rebase,
             "settle": self.settle,
         }
-
-
-def _series(table: pd.DataFrame, period: str, value: str, status: str) -> tuple[pd.DataFrame, str]:
-    """Return the series in order of time, with a row for every period in its range."""
-    require_columns(table, (period, value), "a control chart")
-    require_unique(table, [period], "a control chart")
-    if not len(table):
-        raise DataError("a control chart needs a series; the table has no rows. Check the filter.")
-    numbers, kind = period_numbers(table[period].tolist())
-    values = pd.to_numeric(table[value], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    given = table[status].to_numpy() if status in table.columns else np.full(len(table), OK)
-    rows = pd.DataFrame(
-        {
-            "number": numbers,
-            "period": table[period].astype("str").to_numpy(),
-            "value": np.where(given == OK, values, np.nan),
-            "status": pd.Series(given, dtype="str").fillna("missing").to_numpy(),
-        }
-    )
-    rows.loc[(rows["status"] == OK) & rows["value"].isna(), "status"] = "missing"
-    if rows["number"].duplicated().any():
-        raise DataError("a control chart needs one row for each period; two dates fall into one.")
-    whole = pd.RangeIndex(rows["number"].min(), rows["number"].max() + 1)
-    rows = rows.set_index("number").reindex(whole).rename_axis("number").reset_index()
-    absent = rows["period"].isna()
-    rows.loc[absent, "period"] = [period_label(n, kind) for n in rows.loc[absent, "number"]]
-    rows["status"] = rows["status"].fillna("missing")
-    return rows, kind
 
 
 def _check_bounds(rows: pd.DataFrame, bounds: tuple[float | None, float | None]) -> None:
@@ -609,13 +583,15 @@ def p_prime(
     found = figures(
         table, numerator=numerator, denominator=denominator, status=status, multiplier=multiplier
     )
-    rows, kind = _series(found, period, "value", "status")
+    rows, kind = series_in_order(found, period, "value", "status")
     counted = found.set_index(period)[[numerator, denominator]].astype(float)
     counted = counted.reindex(rows["period"])
     marks = _marks(breaks, rows, kind)
     if int(rows["value"].notna().sum()) < 3:
         return Result.could_not(
-            f"{indicator or 'Series'} not charted", "fewer than three periods have a figure"
+            f"{indicator or 'Series'} not charted",
+            "fewer than three periods have a figure",
+            method="p_prime",
         )
     rows["segment"] = _segments(rows["number"], marks)
     settling = _settling(rows["number"], marks)
@@ -669,8 +645,9 @@ def _laney(
     used = rows["value"].notna().to_numpy() & ~settling
     centre = _segment_mean(x, segment, used) / _segment_mean(n, segment, used)
     variance = centre * (1 - centre) if measure == "proportion" else centre
-    error = np.sqrt(variance / n)
-    z = np.where(rows["value"].notna(), (x / n - centre) / error, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.sqrt(variance / n)
+        z = np.where(rows["value"].notna(), (x / n - centre) / error, np.nan)
     chart = _chart(
         z,
         segment,
