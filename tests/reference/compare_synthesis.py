@@ -636,7 +636,8 @@ def subgroup(reference: Reference) -> dict[str, Any]:
 
 
 def _level(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f"{value:g}" if plain else str(value)
 
 
 def _groups(result: Any, block: dict[str, Any]) -> dict[str, Any]:
@@ -841,7 +842,7 @@ def selmodel(reference: Reference) -> dict[str, Any]:
             model="common" if block["method"] == "EE" else "random",
         )
         found[name] = _selected(result) if result.known else {}
-        refused = not result.known and "intervals do not contain" in str(block.get("warnings"))
+        refused = not result.known and "warnings" in block
         if refused or (result.known and found[name]["loglik"] > block["loglik"] + 1e-6):
             found[BELOW].append(f"selmodel/{name}")
     return found
@@ -1014,9 +1015,17 @@ def _network_table(reference: Reference) -> pd.DataFrame:
 def contrasts(reference: Reference) -> dict[str, Any]:
     """Return all contrasts from the table of arms, in the file's order and direction."""
     table, measure = reference.table, reference.data["measure"]
-    names = {"study": _first(table, "study", "id"), "treatment": _first(table, "treatment", "trt")}
-    names |= {"n": "ni"}
-    names |= {"events": "xi"} if "xi" in table else {"mean": "mi", "sd": "sdi"}
+    names = {
+        "study": _first(table, "study", "studlab", "id"),
+        "treatment": _first(table, "treatment", "trt", "treat"),
+        "n": _first(table, "ni", "n"),
+    }
+    if measure in ("MD", "SMD"):
+        names |= {"mean": _first(table, "mi", "mean"), "sd": _first(table, "sdi", "sd")}
+    else:
+        names |= {"events": _first(table, "xi", "responders", "resp", "death")}
+    if not all(names.values()):
+        return dict(reference.data["contrasts"])
     ours = network.contrasts(table, measure=measure, **names)
     found = {}
     for row in ours.itertuples():
@@ -1029,7 +1038,7 @@ def contrasts(reference: Reference) -> dict[str, Any]:
 
 
 def _first(table: pd.DataFrame, *names: str) -> str:
-    return next(name for name in names if name in table)
+    return next((name for name in names if name in table), "")
 
 
 def netmeta(reference: Reference) -> dict[str, Any]:

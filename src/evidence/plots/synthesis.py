@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -512,16 +511,16 @@ def network_graph(table: pd.DataFrame, *, title: str = "Who was compared with wh
     pairs = pd.Series([tuple(sorted(pair)) for pair in _pairs(table)]).value_counts()
     angle = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / len(names)
     place = dict(zip(names, np.column_stack([np.cos(angle), np.sin(angle)]), strict=True))
-    figure, axes = canvas(4.2)
+    figure, axes = canvas(4.6)
     for (one, other), studies in pairs.items():
         ends = np.array([place[one], place[other]])
         axes.plot(*ends.T, color=SKY, linewidth=0.8 + 4.5 * studies / pairs.max(), zorder=1)
     counts = {name: _studies_of(table, name) for name in names}
     sizes = [30 + 170 * counts[name] / max(counts.values()) for name in names]
     axes.scatter(*np.array([place[name] for name in names]).T, s=sizes, color=BLUE, zorder=2)
-    for name in names:
-        _node_label(axes, place[name], fill(f"{name} ({counts[name]})", 19))
-    axes.set(xlim=(-1.75, 1.75), ylim=(-1.3, 1.3), aspect="equal", title=title)
+    for name, turn in zip(names, angle, strict=True):
+        _node_label(axes, turn, f"{short(name, 24)} ({counts[name]})")
+    axes.set(xlim=(-2.8, 2.8), ylim=(-2.75, 2.95), aspect="equal", title=title)
     axes.axis("off")
     return Picture(figure, _network_alt(table, names, pairs))
 
@@ -535,14 +534,21 @@ def _studies_of(table: pd.DataFrame, name: str) -> int:
     return int(table.loc[inside, "study"].nunique())
 
 
-def _node_label(axes: Axes, place: np.ndarray, text: str) -> None:
-    x, y = place
-    align = "center" if abs(x) < 0.2 else "left" if x > 0 else "right"
-    up = "bottom" if y > 0.2 else "top" if y < -0.2 else "center"
+def _node_label(axes: Axes, angle: float, text: str) -> None:
+    """Write a treatment outwards from its node, so that any number of names stays apart."""
+    turned = np.degrees(angle) % 360
+    left = 90 < turned < 270
     axes.annotate(
-        text, (x, y), (9 * np.sign(x) * (align != "center"), 9 * y), textcoords="offset points",
-        ha=align, va=up if align == "center" else "center", fontsize=8.3,
-    )  # fmt: skip
+        text,
+        (np.cos(angle), np.sin(angle)),
+        (10 * np.cos(angle), 10 * np.sin(angle)),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="center",
+        rotation=turned - 180 if left else turned,
+        rotation_mode="anchor",
+        fontsize=8.3,
+    )
 
 
 def _network_alt(table: pd.DataFrame, names: list[str], pairs: pd.Series) -> str:

@@ -1,0 +1,313 @@
+"""How far can a result be trusted: risk of bias, GRADE domains, absolute effects.
+
+No judgement is made up here. Each one is carried over with its source, or given by a rule that is
+stated and labelled ``by rule, not yet judged by a person``, or stays ``not rated``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from evidence.errors import DataError
+from evidence.results import Caution, Estimate, Result
+from evidence.synthesis.pool import number
+
+BY_RULE = "by rule, not yet judged by a person"
+
+TOOLS: dict[str, tuple[str, ...]] = {
+    "RoB 2": ("low", "some concerns", "high"),
+    "ROBINS-I": ("low", "moderate", "serious", "critical", "no information"),
+    "Cochrane 1": ("low", "unclear", "high"),
+}
+"""Judgements of each tool, best first."""
+
+SYMBOLS = {
+    "low": "+",
+    "some concerns": "!",
+    "unclear": "?",
+    "moderate": "!",
+    "high": "−",
+    "serious": "−",
+    "critical": "×",
+    "no information": "?",
+}
+"""Symbols that say what the colour of a traffic light says."""
+
+DOWN = ("risk of bias", "inconsistency", "indirectness", "imprecision", "publication bias")
+UP = ("large effect", "dose response", "opposing confounding")
+LEVELS = ("very low", "low", "moderate", "high")
+START = {"rct": 3, "cluster_rct": 3}
+"""Randomised evidence starts high, all other evidence low (Guyatt et al. 2011)."""
+
+
+def risk_of_bias(judgements: pd.DataFrame) -> Result:
+    """Return the judgements per study and domain, with an overall one by the tool's rule.
+
+    RoB 2 (Sterne et al. 2019, BMJ 366:l4898) and ROBINS-I (Sterne et al. 2016, BMJ 355:i4919): the
+    overall judgement is the worst of the domains. RoB 2 leaves it to a person to raise several
+    domains with some concerns to high; the rule does not.
+
+    Parameters
+    ----------
+    judgements
+        One row per study and domain: study, tool, version, domain, judgement, source. A row whose
+        domain is ``overall`` is a person's and takes the place of the rule.
+
+    Returns
+    -------
+    Result
+        Table with study, tool, version, one column per domain, overall and overall_basis (the
+        source, or that it is by rule); estimates ``low``, ``high`` with the number of studies whose
+        overall judgement is the best, or worse than the second of its tool.
+
+    Raises
+    ------
+    DataError
+        If a column, source or version is missing, a tool or judgement unknown, or a domain twice.
+    """
+    _check_judgements(judgements)
+    rows = [
+        _judged_study(str(name), rows) for name, rows in judgements.groupby("study", sort=False)
+    ]
+    table = pd.DataFrame(rows)
+    low = int((table["overall"] == "low").sum())
+    high = int(table["overall"].isin(["high", "serious", "critical"]).sum())
+    by_rule = int((table["overall_basis"] == BY_RULE).sum())
+    return Result(
+        text=f"{len(table)} studies: {low} at low and {high} at high or serious risk of bias; "
+        f"{by_rule} overall judgements are by rule.",
+        estimates=(
+            Estimate(key="low", value=float(low), k=len(table)),
+            Estimate(key="high", value=float(high), k=len(table)),
+        ),
+        table=table,
+        settings={"tools": sorted(judgements["tool"].unique())},
+    )
+
+
+def _check_judgements(judgements: pd.DataFrame) -> None:
+    needed = ("study", "tool", "version", "domain", "judgement", "source")
+    absent = [name for name in needed if name not in judgements]
+    if absent:
+        raise DataError(f"risk of bias needs the columns {', '.join(needed)}; no {absent}.")
+    for name in ("version", "source"):
+        bare = judgements[name].isna() | (judgements[name].astype("str").str.strip() == "")
+        if bare.any():
+            studies = ", ".join(judgements.loc[bare, "study"].astype("str").unique()[:4])
+            raise DataError(
+                f"each judgement must state its {name}; {studies} have none. Cite who judged it."
+            )
+    for row in judgements.itertuples():
+        if row.tool not in TOOLS or row.judgement not in TOOLS[row.tool]:
+            allowed = ", ".join(TOOLS.get(row.tool, ("those of a known tool",)))
+            raise DataError(
+                f"judgements of {row.tool} must be one of {allowed}; {row.study}, {row.domain} "
+                f"has {row.judgement!r}."
+            )
+    twice = judgements.duplicated(["study", "domain"])
+    if twice.any():
+        names = ", ".join(judgements.loc[twice, "study"].astype("str").unique()[:4])
+        raise DataError(f"a study must be judged once per domain; {names} come twice.")
+
+
+def _judged_study(name: str, rows: pd.DataFrame) -> dict[str, Any]:
+    tool = str(rows["tool"].iloc[0])
+    domains = rows[rows["domain"] != "overall"]
+    stated = rows[rows["domain"] == "overall"]
+    order = TOOLS[tool]
+    worst = max(domains["judgement"], key=order.index) if len(domains) else ""
+    return {
+        "study": name,
+        "tool": tool,
+        "version": str(rows["version"].iloc[0]),
+        **dict(zip(domains["domain"], domains["judgement"], strict=True)),
+        "overall": str(stated["judgement"].iloc[0]) if len(stated) else worst,
+        "overall_basis": str(stated["source"].iloc[0]) if len(stated) else BY_RULE,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One GRADE domain: how many levels it moves the certainty, why, and who says so.
+
+    Parameters
+    ----------
+    levels
+        0 for no concern, -1 serious, -2 very serious; 1 or 2 for the domains that raise.
+    reason, source
+        Why, and the citation of the person or document, or `BY_RULE`.
+
+    Raises
+    ------
+    DataError
+        If levels are out of range or reason or source are empty.
+    """
+
+    levels: int
+    reason: str
+    source: str
+
+    def __post_init__(self) -> None:
+        if not -2 <= self.levels <= 2:
+            raise DataError(f"a GRADE judgement must move -2 to 2 levels; got {self.levels}.")
+        if not self.reason.strip() or not self.source.strip():
+            raise DataError("a GRADE judgement must state its reason and its source; one is empty.")
+
+
+def suggested_imprecision(
+    pooled: Estimate, difference: float | None, null: float = 0.0
+) -> Judgement:
+    """Return what the interval suggests about imprecision.
+
+    Rule: with a minimal important difference, one level down for an interval that includes both no
+    effect and that difference, two if it includes the difference in both directions; without one,
+    one level down for an interval that includes no effect.
+    """
+    if pooled.low is None or pooled.high is None:
+        raise DataError("imprecision needs the pooled interval; the estimate has none.")
+    inside = pooled.low <= null <= pooled.high
+    if difference is None:
+        reason = "the interval includes no effect" if inside else "the interval excludes no effect"
+        return Judgement(-1 if inside else 0, f"{reason}; no important difference stated", BY_RULE)
+    reached = [pooled.high >= null + abs(difference), pooled.low <= null - abs(difference)]
+    if not inside or not any(reached):
+        return Judgement(0, "the interval does not span no effect and an important one", BY_RULE)
+    both = "in both directions" if all(reached) else "and an important one"
+    return Judgement(-2 if all(reached) else -1, f"the interval includes no effect {both}", BY_RULE)
+
+
+def suggested_inconsistency(pooled: Estimate, prediction: Estimate, null: float = 0.0) -> Judgement:
+    """Return what the prediction interval suggests about inconsistency.
+
+    Rule: one level down where a new study may fall on the other side of no effect although the
+    pooled interval does not; nothing where both lie on one side or the pooled interval is unclear.
+    """
+    ends = (pooled.low, pooled.high, prediction.low, prediction.high)
+    if any(end is None for end in ends):
+        raise DataError("inconsistency needs pooled and prediction intervals; one has no limits.")
+    low, high, new_low, new_high = (float(end or 0.0) for end in ends)
+    clear = low > null or high < null
+    crosses = new_low <= null <= new_high
+    if clear and crosses:
+        return Judgement(-1, "a new study may find the opposite of the pooled effect", BY_RULE)
+    return Judgement(0, "the prediction interval adds no doubt about the direction", BY_RULE)
+
+
+def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
+    """Return the GRADE certainty, or ``not rated`` while a domain has no judgement.
+
+    Parameters
+    ----------
+    design
+        Design tier: randomised evidence starts high, other evidence low.
+    judgements
+        By domain of `DOWN` (all five needed) and `UP`.
+
+    Returns
+    -------
+    Result
+        Table with domain, levels, reason, source; settings ``certainty``, one of `LEVELS` or
+        ``not rated``, and ``basis``.
+
+    Raises
+    ------
+    DataError
+        If a domain is unknown or moves in the wrong direction.
+    """
+    for domain, judgement in judgements.items():
+        if domain not in (*DOWN, *UP):
+            raise DataError(f"a domain must be one of {', '.join((*DOWN, *UP))}; got {domain!r}.")
+        if (domain in DOWN and judgement.levels > 0) or (domain in UP and judgement.levels < 0):
+            raise DataError(f"{domain} cannot move certainty by {judgement.levels:+d}. Change it.")
+    table = pd.DataFrame(
+        [
+            {"domain": name, "levels": one.levels, "reason": one.reason, "source": one.source}
+            for name, one in judgements.items()
+        ]
+    )
+    open_domains = [domain for domain in DOWN if domain not in judgements]
+    rated = not open_domains
+    total = START.get(design, 1) + sum(one.levels for one in judgements.values())
+    level = LEVELS[min(3, max(0, total))] if rated else "not rated"
+    rules = [name for name, one in judgements.items() if one.source == BY_RULE]
+    basis = "cited judgements" if not rules else f"{BY_RULE}: {', '.join(rules)}"
+    words = f"Certainty {level}" + (f" ({basis})." if rated else ": no judgement on ")
+    return Result(
+        text=words if rated else f"{words}{', '.join(open_domains)}.",
+        table=table,
+        settings={"certainty": level, "basis": basis if rated else "", "design": design},
+        cautions=(Caution("other", f"Judged {BY_RULE}: {', '.join(rules)}."),) if rules else (),
+    )
+
+
+def absolute_effects(pooled: Estimate, baselines: Sequence[float], *, per: int = 1000) -> Result:
+    """Return a relative effect in people, over a range of risks without the intervention.
+
+    Parameters
+    ----------
+    pooled
+        Estimate of measure ``RR``, ``OR`` or ``RD`` on the natural scale, with its interval.
+    baselines
+        Risks without the intervention, 0 to 1; each must come from a stated source.
+    per
+        Number of people the result is stated for.
+
+    Returns
+    -------
+    Result
+        Table with baseline, without, with_value, difference, difference_low, difference_high (all
+        per `per` people) and nnt (people to treat for one more or one fewer event; empty where the
+        interval includes no difference).
+
+    Raises
+    ------
+    DataError
+        If the measure has no absolute effect or a risk is not between 0 and 1.
+    """
+    if pooled.measure not in ("RR", "OR", "RD") or pooled.value is None:
+        raise DataError(
+            f"absolute effects need a risk ratio, odds ratio or risk difference; got "
+            f"{pooled.measure!r}."
+        )
+    wrong = [risk for risk in baselines if not 0 < risk < 1]
+    if wrong or not len(baselines):
+        raise DataError(f"risks must lie between 0 and 1 and one must be given; got {wrong}.")
+    table = pd.DataFrame([_absolute(pooled, float(risk), per) for risk in baselines])
+    first, last = table.iloc[0], table.iloc[-1]
+    ends = sorted({number(row["difference"], 0) for row in (first, last)})
+    return Result(
+        text=f"Per {per:,} people: {' to '.join(ends)} events difference at risks of "
+        f"{100 * min(baselines):g} to {100 * max(baselines):g} %.",
+        table=table,
+        settings={"measure": pooled.measure, "per": per, "baselines": list(baselines)},
+    )
+
+
+def _absolute(pooled: Estimate, risk: float, per: int) -> dict[str, float | None]:
+    value, low, high = (
+        None if end is None else _risk_with(end, pooled.measure, risk) - risk
+        for end in (pooled.value, pooled.low, pooled.high)
+    )
+    clear = low is not None and high is not None and low * high > 0
+    return {
+        "baseline": risk,
+        "without": per * risk,
+        "with_value": per * (risk + (value or 0.0)),
+        "difference": per * (value or 0.0),
+        "difference_low": None if low is None else per * low,
+        "difference_high": None if high is None else per * high,
+        "nnt": 1 / abs(value) if clear and value else float("nan"),
+    }
+
+
+def _risk_with(effect: float, measure: str, risk: float) -> float:
+    if measure == "RR":
+        return min(1.0, effect * risk)
+    if measure == "RD":
+        return min(1.0, max(0.0, risk + effect))
+    odds = effect * risk / (1 - risk)
+    return odds / (1 + odds)

@@ -1,0 +1,153 @@
+"""Risk of bias, GRADE and absolute effects: rules, sources, refusals."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evidence.errors import DataError
+from evidence.results import Estimate
+from evidence.synthesis.certainty import (
+    BY_RULE,
+    DOWN,
+    Judgement,
+    absolute_effects,
+    certainty,
+    risk_of_bias,
+    suggested_imprecision,
+    suggested_inconsistency,
+)
+
+CITED = Judgement(0, "no concern", "Smith 2020, table 2")
+
+
+def judged(*rows):
+    table = pd.DataFrame(rows, columns=["study", "domain", "judgement"])
+    return table.assign(tool="RoB 2", version="2019", source="Smith 2020, table 2")
+
+
+def test_the_overall_risk_is_the_worst_domain_and_says_that_it_is_by_rule():
+    result = risk_of_bias(
+        judged(
+            ("A", "D1", "low"),
+            ("A", "D2", "low"),
+            ("B", "D1", "some concerns"),
+            ("B", "D2", "high"),
+        )
+    )
+
+    assert result.table["overall"].tolist() == ["low", "high"]
+    assert set(result.table["overall_basis"]) == {BY_RULE}
+    assert result["low"].value == 1
+
+
+def test_a_persons_overall_judgement_takes_the_place_of_the_rule():
+    result = risk_of_bias(judged(("A", "D1", "some concerns"), ("A", "overall", "high")))
+
+    assert result.table["overall"].tolist() == ["high"]
+    assert result.table["overall_basis"].tolist() == ["Smith 2020, table 2"]
+
+
+def test_judgements_without_source_or_outside_the_tool_are_refused():
+    with pytest.raises(DataError, match="each judgement must state its source; A have none"):
+        risk_of_bias(judged(("A", "D1", "low")).assign(source=""))
+    with pytest.raises(DataError, match="judgements of RoB 2 must be one of low, some concerns"):
+        risk_of_bias(judged(("A", "D1", "unclear")))
+    with pytest.raises(DataError, match="judged once per domain; A come twice"):
+        risk_of_bias(judged(("A", "D1", "low"), ("A", "D1", "high")))
+
+
+def test_randomised_evidence_without_concern_is_of_high_certainty():
+    assert certainty("rct", dict.fromkeys(DOWN, CITED)).settings["certainty"] == "high"
+    assert certainty("its", dict.fromkeys(DOWN, CITED)).settings["certainty"] == "low"
+
+
+def test_certainty_with_an_open_domain_is_not_rated():
+    result = certainty("rct", {"imprecision": CITED})
+
+    assert result.settings["certainty"] == "not rated"
+    assert "no judgement on risk of bias" in result.text
+
+
+def test_judgements_by_rule_reach_the_reader():
+    by_rule = Judgement(-1, "the interval includes no effect", BY_RULE)
+
+    result = certainty("rct", dict.fromkeys(DOWN, CITED) | {"imprecision": by_rule})
+
+    assert result.settings["certainty"] == "moderate"
+    assert "by rule, not yet judged by a person: imprecision" in result.text
+
+
+def test_bare_and_impossible_judgements_are_refused():
+    with pytest.raises(DataError, match="must state its reason and its source"):
+        Judgement(-1, "inconsistent", "")
+    with pytest.raises(DataError, match="must move -2 to 2 levels"):
+        Judgement(-3, "x", "y")
+    with pytest.raises(DataError, match=r"imprecision cannot move certainty by \+1"):
+        certainty("rct", {"imprecision": Judgement(1, "x", "y")})
+    with pytest.raises(DataError, match="a domain must be one of risk of bias"):
+        certainty("rct", {"trust": CITED})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "difference", "levels"),
+    [
+        (0.1, 0.5, None, 0),
+        (-0.1, 0.5, None, -1),
+        (-0.1, 0.5, 0.3, -1),
+        (-0.1, 0.2, 0.3, 0),
+        (-0.5, 0.5, 0.3, -2),
+        (0.1, 0.5, 0.3, 0),
+    ],
+)
+def test_imprecision_follows_the_interval_and_the_important_difference(
+    low, high, difference, levels
+):
+    pooled = Estimate(key="pooled", value=(low + high) / 2, low=low, high=high)
+
+    found = suggested_imprecision(pooled, difference)
+
+    assert (found.levels, found.source) == (levels, BY_RULE)
+
+
+def test_inconsistency_follows_the_prediction_interval():
+    pooled = Estimate(key="pooled", value=0.3, low=0.1, high=0.5)
+    wide = Estimate(key="prediction", value=0.3, low=-0.4, high=1.0)
+
+    assert suggested_inconsistency(pooled, wide).levels == -1
+    assert suggested_inconsistency(pooled, pooled).levels == 0
+
+
+@pytest.mark.parametrize(("measure", "effect", "expected"), [("RR", 0.5, -100), ("RD", -0.1, -100)])
+def test_absolute_effects_by_hand(measure, effect, expected):
+    pooled = Estimate(key="pooled", value=effect, low=effect, high=effect, measure=measure)
+
+    table = absolute_effects(pooled, [0.2]).table
+
+    assert table["difference"][0] == pytest.approx(expected)
+    assert table["nnt"][0] == pytest.approx(10)
+
+
+def test_an_odds_ratio_is_turned_into_risks_through_odds():
+    pooled = Estimate(key="pooled", value=2.0, low=0.9, high=4.0, measure="OR")
+
+    table = absolute_effects(pooled, [0.5]).table
+
+    assert table["with_value"][0] == pytest.approx(1000 * 2 / 3)
+    assert table["nnt"].isna().all()
+
+
+@given(st.floats(0.05, 5), st.floats(0.01, 0.99))
+def test_risks_stay_between_none_and_all(effect, risk):
+    for measure in ("RR", "OR"):
+        pooled = Estimate(key="pooled", value=effect, measure=measure)
+        assert 0 <= absolute_effects(pooled, [risk]).table["with_value"][0] <= 1000 + 1e-9
+
+
+def test_absolute_effects_of_other_measures_are_refused():
+    with pytest.raises(DataError, match="need a risk ratio, odds ratio or risk difference"):
+        absolute_effects(Estimate(key="pooled", value=0.5, measure="SMD"), [0.2])
+    with pytest.raises(DataError, match=r"risks must lie between 0 and 1 .* got \[1\.5\]"):
+        absolute_effects(Estimate(key="pooled", value=0.5, measure="RR"), [1.5])
