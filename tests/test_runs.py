@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -498,6 +499,26 @@ def test_kernels_end_soon_after_a_killed_batch(workbook):
     assert alive == []
 
 
+def test_temporary_folders_of_a_killed_batch_go_with_the_next(workbook, monkeypatch):
+    temporary = workbook / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    (workbook / "batch.py").write_text(KILL)
+    command = [sys.executable, str(workbook / "batch.py"), str(workbook)]
+    batch = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)})
+    deadline = time.monotonic() + 60
+    while not list((workbook / "data/processed/pages").glob("*.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    batch.kill()
+    batch.wait()
+    left = [path.name.split("-")[0] for path in temporary.iterdir()]
+    run_page(workbook, page("good"))
+
+    assert sorted(left) == ["evidence", "pymp"]
+    assert list(temporary.iterdir()) == []
+
+
 def test_a_notebook_reads_only_modules_that_its_id_covers(workbook):
     change_notebook(
         workbook,
@@ -520,3 +541,32 @@ def test_the_catalogue_notes_are_forgotten_between_runs(workbook):
     start("broken/good", {"year": 2014, "scale": 1.0, "note": ""})
 
     assert catalogue.noted() == {}
+
+
+def test_hashes_of_code_are_remembered_by_content_and_survive_a_broken_memory(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(identity, "MEMORY", tmp_path / "memory.json")
+    identity._remembered.cache_clear()
+    first = identity._code(b"import evidence.data\n")
+    (tmp_path / "memory.json").write_text("not json")
+    identity._remembered.cache_clear()
+
+    second = identity._code(b"import evidence.data\n")
+    identity._remembered.cache_clear()
+
+    assert first == second
+    assert second[1] == ["evidence.data"]
+    assert "not json" not in (tmp_path / "memory.json").read_text()
+
+
+def test_an_empty_or_ambiguous_name_of_a_run_is_refused(ran):
+    workbook, outcome = ran
+    other = run_page(workbook, page("good"), {"year": 2014})
+
+    with pytest.raises(RunError, match="'' fits no run"):
+        Store(workbook).find("")
+    assert {Store(workbook).find(item.run)["run"] for item in (outcome, other)} == {
+        outcome.run[-12:],
+        other.run[-12:],
+    }

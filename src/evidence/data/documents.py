@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def read(path: Path) -> Fields:
     """
     content = read_definition(path)
     try:
-        data = yaml.load(content.decode("utf-8-sig"), Loader=_StrictLoader)
+        data = _parsed(content)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise CatalogueError(
@@ -77,6 +78,11 @@ def read(path: Path) -> Fields:
         )
     _refuse_to_do(data, path)
     return Fields(data, path)
+
+
+@lru_cache(maxsize=256)
+def _parsed(content: bytes) -> Any:
+    return yaml.load(content.decode("utf-8-sig"), Loader=_StrictLoader)
 
 
 def _refuse_to_do(data: _Lined, path: Path) -> None:

@@ -67,7 +67,7 @@ class Runner:
         if run is None:
             try:
                 run = self._execute(plan)
-            except RunError as error:
+            except (RunError, OSError) as error:
                 return self._failed(plan, str(error), publish, time.monotonic() - started)
             reused = False
         else:
@@ -214,7 +214,7 @@ def runner(
     for name in ("papermill", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     store = Store(root)
-    with store.lock(command), kernel_environment() as environment:
+    with store.lock(command), kernel_environment(root) as environment:
         store.clear_unfinished()
         yield Runner(store, environment, forked and can_fork(), cell_seconds)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -30,6 +31,7 @@ UNRELATED = (
 """Modules that start, place or show pages: never what they compute."""
 
 SOURCE = Path(__file__).resolve().parent.parent
+MEMORY = SOURCE / "__pycache__" / "code-hashes.json"
 
 
 def run_id(
@@ -85,7 +87,7 @@ def _imported_by_notebook(notebook: Path) -> set[str]:
                 tree = ast.parse("".join(cell["source"]))
             except SyntaxError:
                 continue
-            names |= _imports(tree)
+            names |= set(_known(_mentioned(tree)))
     return names
 
 
@@ -94,13 +96,47 @@ def _module(name: str) -> tuple[str, frozenset[str]]:
     path = _path(name)
     if path is None:
         return "", frozenset()
-    text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    imported = _imports(tree)
-    if "import_module(" in text and name != "evidence":
+    digest, mentioned, on_demand = _code(path.read_bytes())
+    imported = set(_known(mentioned))
+    if on_demand and name != "evidence":
         imported |= {f"{name}.{item.stem}" for item in path.parent.glob("[!_]*.py")}
-    _drop_docstrings(tree)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), frozenset(imported)
+    return digest, frozenset(imported)
+
+
+def _code(content: bytes) -> tuple[str, list[str], bool]:
+    """Return hash, names mentioned in imports, and whether modules are imported on demand.
+
+    Parsing is remembered beside Python's own compiled files, under the hash of the file.
+    """
+    key = hashlib.sha256(content).hexdigest()
+    remembered = _remembered()
+    if key not in remembered:
+        tree = ast.parse(content)
+        mentioned = sorted(_mentioned(tree))
+        _drop_docstrings(tree)
+        digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+        remembered[key] = [digest, mentioned, b"import_module(" in content]
+        _remember(remembered)
+    digest, mentioned, on_demand = remembered[key]
+    return digest, mentioned, on_demand
+
+
+@cache
+def _remembered() -> dict[str, Any]:
+    try:
+        known = json.loads(MEMORY.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _remember(known: Mapping[str, Any]) -> None:
+    temporary = MEMORY.with_name(f"{MEMORY.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(known), encoding="utf-8")
+        temporary.replace(MEMORY)
+    except OSError:
+        return
 
 
 def _path(name: str) -> Path | None:
@@ -114,15 +150,14 @@ def _path(name: str) -> Path | None:
     return None
 
 
-def _imports(tree: ast.AST) -> set[str]:
+def _mentioned(tree: ast.AST) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= set(_known(alias.name for alias in node.names))
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            below = (f"{node.module}.{alias.name}" for alias in node.names)
-            names |= set(_known([node.module, *below]))
-    return names
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.split(".")[0] == "evidence"}
 
 
 def _known(names: Iterable[str]) -> list[str]:
@@ -130,9 +165,8 @@ def _known(names: Iterable[str]) -> list[str]:
     found = []
     for name in names:
         parts = name.split(".")
-        if parts[0] == "evidence":
-            ladder = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
-            found += [step for step in ladder if _path(step) is not None]
+        ladder = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+        found += [step for step in ladder if _path(step) is not None]
     return found
 
 

@@ -8,8 +8,10 @@ Plain kernels give identical results and serve on Windows or by choice.
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,6 +58,12 @@ SINGLE_THREADED = {
 }
 """Set before the imports: threads do not survive a fork, and results must not depend on them."""
 
+FORKSERVER_FOLDER = "forkserver"
+"""Name of the link to the folder that multiprocessing keeps its sockets in."""
+
+LONGEST_SOCKET = 100
+"""Names of Unix sockets are at most 104 to 108 bytes; below a longer folder, kernels use TCP."""
+
 _starting = threading.Lock()
 
 
@@ -64,13 +73,21 @@ def can_fork() -> bool:
 
 
 @contextmanager
-def kernel_environment() -> Iterator[dict[str, str]]:
+def kernel_environment(owner: Path) -> Iterator[dict[str, str]]:
     """Yield the environment that kernels start in, with folders of their own that go afterwards.
 
     The process environment gets the single-thread settings too, because the forkserver inherits it.
+    What killed processes of the same owner left behind goes as well.
+
+    Parameters
+    ----------
+    owner
+        The workbook; the caller holds its lock.
     """
     before = dict(os.environ)
-    with tempfile.TemporaryDirectory(prefix="evidence-", ignore_cleanup_errors=True) as folder:
+    prefix = f"evidence-{hashlib.sha256(str(owner.resolve()).encode()).hexdigest()[:6]}-"
+    _clear_left_behind(prefix)
+    with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
         own = {
             **SINGLE_THREADED,
             "MPLCONFIGDIR": f"{folder}/matplotlib",
@@ -80,12 +97,22 @@ def kernel_environment() -> Iterator[dict[str, str]]:
         }
         for name in ("MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
             Path(own[name]).mkdir()
+        if can_fork():
+            Path(folder, FORKSERVER_FOLDER).symlink_to(get_temp_dir())
         os.environ.update(own)
         try:
             yield own
         finally:
             os.environ.clear()
             os.environ.update(before)
+
+
+def _clear_left_behind(prefix: str) -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        link = folder / FORKSERVER_FOLDER
+        if link.is_symlink() and (kept := link.readlink()) != Path(get_temp_dir()):
+            shutil.rmtree(kept, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def kernel_manager(*, forked: bool, environment: Mapping[str, str], cwd: Path) -> type:
@@ -116,9 +143,11 @@ def kernel_manager(*, forked: bool, environment: Mapping[str, str], cwd: Path) -
             )
 
         async def _async_pre_start_kernel(self, **kw: Any) -> tuple[list[str], dict[str, Any]]:
-            if can_fork():
+            own = f"{os.environ['JUPYTER_RUNTIME_DIR']}/{uuid.uuid4().hex[:12]}"
+            self.connection_file = f"{own}.json"
+            if can_fork() and len(own) < LONGEST_SOCKET:
                 self.transport = "ipc"
-                self.ip = f"{os.environ['JUPYTER_RUNTIME_DIR']}/{uuid.uuid4().hex[:12]}"
+                self.ip = own
             if forked and self.provisioner is None:
                 self.provisioner = ForkedProvisioner(
                     kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self

@@ -300,5 +300,6 @@ def _check_allowed(
 def _not_allowed(item: Parameter, value: Any, allowed: list[str], where: str) -> str:
     near = difflib.get_close_matches(str(value), allowed, n=1, cutoff=0.5)
     shown = ", ".join(allowed[:12]) + (f" … ({len(allowed)} in all)" if len(allowed) > 12 else "")
-    hint = f"Did you mean {near[0]!r}?" if near else "Choose one of these."
+    word = bool(near) and not near[0][:1].isdigit()
+    hint = f"Did you mean {near[0]!r}?" if word else "Choose one of these."
     return f"{item.name!r} must be one of {shown}; {where}: got {value!r}. {hint}"

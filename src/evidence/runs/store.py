@@ -106,10 +106,11 @@ class Store:
         hits = [
             item
             for item in folders
-            if item.name == name or item.name.rpartition("-")[2].startswith(name)
+            if item.name == name or (name and item.name.rpartition("-")[2].startswith(name))
         ]
         if len(hits) != 1:
-            what = f"{len(hits)} runs" if hits else "no run"
+            named = ", ".join(sorted(item.name for item in hits)[:5])
+            what = f"{len(hits)} runs ({named})" if hits else "no run"
             raise RunError(
                 f"a run must be named by its id, a unique prefix or its folder; {name!r} fits "
                 f"{what}. See data/processed/runs for what there is."
