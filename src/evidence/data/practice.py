@@ -166,6 +166,7 @@ class Target:
     indicator_outcome: str
     effect: str
     outcome: str
+    direction_better: str
     gained: str
     scale_outcome: str
     populations: Mapping[str, str]
@@ -554,6 +555,7 @@ def _target(fields: Fields) -> Target:
         indicator_outcome=fields.text("indicator_outcome"),
         effect=fields.text("effect"),
         outcome=fields.text("outcome"),
+        direction_better=fields.text("direction_better", allowed=("higher", "lower")),
         gained=fields.text("gained"),
         scale_outcome=fields.text("scale_outcome", ""),
         populations=fields.mapping("populations"),

@@ -260,6 +260,38 @@ def share(stated: Share, override: float = 0.0) -> dict[str, Any]:
     }
 
 
+def shares(target: Target, **overrides: float) -> dict[str, dict[str, Any]]:
+    """Return eligible share, reach and baseline of a target, each as `share` returns it.
+
+    Parameters
+    ----------
+    target
+        With an indicator.
+    **overrides
+        eligible_share, reach, baseline: values to take instead, called assumed; 0 takes the stated
+        one.
+
+    Raises
+    ------
+    CatalogueError
+        If the target has nobody to count.
+    """
+    stated = {
+        "eligible_share": target.eligible_share,
+        "reach": target.reach,
+        "baseline": target.baseline,
+    }
+    found = {}
+    for name, one in stated.items():
+        if one is None:
+            raise CatalogueError(
+                f"a gain needs people to count; target {target.id!r} has no indicator: "
+                f"{target.because}. Choose another target."
+            )
+        found[name] = share(one, overrides.get(name, 0.0))
+    return found
+
+
 def wanted(target: Target, within_months: int = 0) -> dict[str, Any]:
     """Return a target as plain values, as `evidence.practice.matching` takes it."""
     stated = {

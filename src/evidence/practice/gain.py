@@ -76,13 +76,18 @@ def effect_draws(
     Raises
     ------
     DataError
-        If the measure has no risk or there is no interval.
+        If the measure has no risk, there is no interval, or directions contradict.
     """
     measure, limits = effect["measure"], (effect["est"], effect["lo"], effect["hi"])
     if measure not in MEASURES or any(pd.isna(value) for value in limits):
         raise DataError(
             f"a gain needs an effect on a risk with its interval; got {measure!r} with {limits}. "
             "Choose an effect that the match lets pass."
+        )
+    if measure != "SMD" and effect["direction_better"] != direction_better:
+        raise DataError(
+            f"a ratio or difference of risks must be of the outcome itself; the effect is better "
+            f"{effect['direction_better']}, the outcome {direction_better}. Correct one of them."
         )
     ratio = measure in ("RR", "OR")
     est, low, high = (math.log(value) if ratio else float(value) for value in limits)

@@ -191,11 +191,10 @@ def gradient(material: Material) -> Result:
 
 def quartile_gain(material: Material) -> Result:
     """Return people a year if the lowest quartile of areas reached the London median (S6)."""
-    rows, without = [], 0
+    rows = []
     for funnel in material.funnels.values():
         found = gap.quartile_to_median(funnel)
         if found is None:
-            without += 1
             continue
         rows.append(
             {
@@ -212,8 +211,7 @@ def quartile_gain(material: Material) -> Result:
     first = table.iloc[0]
     return Result(
         text=f"If the lowest quartile of areas reached the London median, {first['printed']} more "
-        f"people a year would be counted in {first['indicator']}, the most of {len(table)} "
-        f"indicators; {without} have no better direction.",
+        f"people a year would count in {first['indicator']}, most of {len(table)} indicators.",
         table=table,
         settings={"method": "quartile to median"},
         cautions=(
