@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any
 
+import compare_evaluation
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -181,6 +182,7 @@ SIMULATED = re.compile(r"_(lower|upper)95")
 
 LOOSER: tuple[tuple[str, str, float], ...] = (
     ("epi_2x2", "fisher_or", 1e-4),
+    ("its_segmented", "gls_*", 1e-4),
     ("small_area_variation", "nb_*", 1e-5),
     ("small_area_variation", "gamma_poisson_eb", 1e-5),
 )
@@ -879,6 +881,9 @@ COMPUTE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "small_area_variation": _small_areas,
     "spatial_autocorrelation": _spatial,
     "epi_2x2": _two_by_two,
+    "its_segmented": compare_evaluation.its_segmented,
+    "did": compare_evaluation.did,
+    "synthetic_control": compare_evaluation.synthetic_control,
     "spc_xmr": _xmr,
     "run_chart": _run_chart,
 }
