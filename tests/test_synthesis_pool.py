@@ -108,6 +108,15 @@ def test_identical_effects_without_a_floor_are_refused_and_not_certain():
     assert "no width" in result.reason
 
 
+def test_a_test_without_degrees_of_freedom_is_refused_and_not_infinite():
+    effects = table([0.10, 0.11, 0.105], [1e-4, 0.5, 0.5])
+
+    result = pool(effects, test="kenward_roger", prediction="KR", **CHOICES)
+
+    assert not result.known
+    assert "less than one degree of freedom" in result.reason
+
+
 def test_one_study_is_shown_but_nothing_is_called_pooled():
     result = pool(table([0.4], [0.04]), **CHOICES)
 

@@ -333,6 +333,8 @@ def prediction_interval(fitted: Fit, variant: str = "t_k_minus_1") -> tuple[floa
     if fitted.model == "common" or (df is not None and df <= 0) or fitted.k < 2:
         return None
     half = quantile(1 - (1 - fitted.level) / 2, df) * float(np.sqrt(fitted.tau2 + se**2))
+    if not np.isfinite(half):
+        return None
     return float(fitted.b[0]) - half, float(fitted.b[0]) + half
 
 

@@ -178,6 +178,8 @@ def pool(
     )
     if fitted.se[0] < 1e-7 * fitted.classic_se[0]:
         return Result.could_not("Not pooled", NO_WIDTH, **settings)
+    if fitted.df is not None and fitted.df < 1:
+        return Result.could_not("Not pooled", NO_LIMITS, **settings)
     predicted = fitting.prediction_interval(fitted, prediction) if fitted.k > 2 else None
     estimates = _estimates(fitted, usable, about, predicted, tau2_interval, study, people)
     return Result(
@@ -189,6 +191,10 @@ def pool(
     )
 
 
+NO_LIMITS = (
+    "the test has less than one degree of freedom, so its interval says nothing; "
+    "choose test='hartung_knapp'"
+)
 NO_WIDTH = (
     "all effects are equal, so the Hartung-Knapp interval without a floor has no width; "
     "choose floor='scale'"
