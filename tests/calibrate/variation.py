@@ -1,6 +1,6 @@
 """How often the variation methods raise a false alarm, and how often they find what is there.
 
-`python tests/calibrate_variation.py [SETS]` prints the tables and fails outside the stated bars:
+`python tests/calibrate/variation.py [SETS]` prints the tables and fails outside the stated bars:
 nominal 5 % limits flag 4 to 6 % of areas that do not differ, a figure 4 standard deviations out is
 found in 95 % of sets, and 95 % intervals of the spread hold it.
 """
