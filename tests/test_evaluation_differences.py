@@ -236,6 +236,15 @@ def test_a_recording_break_at_the_event_refuses_an_effect():
     assert "effect" not in [estimate.key for estimate in result.estimates]
 
 
+def test_one_cluster_alone_gives_no_interval():
+    """A single reached cluster says nothing of how much such clusters vary."""
+    result = difference_in_differences(panel(11, reached=1, step=3), ask())
+
+    assert result["effect"].low is None
+    assert "number of clusters" in result.text
+    assert any("no interval can be given" in caution.text for caution in result.cautions)
+
+
 # ---------------------------------------------------------------------------- refusals
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evidence.evaluation.checks import Question
 from evidence.evaluation.clusters import fit_clustered
 from evidence.evaluation.models import Fit, fit_counts, fit_linear
+from evidence.evaluation.series import interrupted_series
 from evidence.evaluation.synthetic import simplex_weights
 
 TERMS = ("time", "level", "trend_after", "s1", "c1")
@@ -19,8 +21,6 @@ def its_segmented(case: dict[str, Any]) -> dict[str, Any]:
     terms = [name for name in TERMS if name in table]
     names = ["(Intercept)", *terms]
     design = np.column_stack([np.ones(len(table)), table[terms]])
-    without = design.copy()
-    without[:, [names.index("level"), names.index("trend_after")]] = 0
     y, at = table["y"].to_numpy(dtype=float), table["time"].to_numpy()
     lags = case["params"]["lag"]
 
@@ -28,6 +28,11 @@ def its_segmented(case: dict[str, Any]) -> dict[str, Any]:
         return fit_linear(y, design, names, at, **choices)
 
     plain, gls = fitted(errors="ols"), fitted(errors="ml")
+    question = Question(event=str(at[table["level"] > 0][0]), direction_better="none")
+    waves = int("s1" in terms)
+    whole = interrupted_series(
+        table, question, period="time", value="y", errors="ols", harmonics=waves
+    )
     output = {
         "coef": dict(zip(names, plain.coef, strict=True)),
         "se_ols": errors(plain),
@@ -35,8 +40,10 @@ def its_segmented(case: dict[str, Any]) -> dict[str, Any]:
         "se_nw_adj": errors(fitted(errors="hac", lags=lags, small_sample=True)),
         "se_hc3": errors(fitted(errors="hc3")),
         "sigma": float(np.sqrt(plain.dispersion)),
-        "fitted": design @ plain.coef,
-        "counterfactual": without @ plain.coef,
+        "r2": whole["r2"].value,
+        "dw": whole["durbin_watson"].value,
+        "fitted": whole.table["fitted"],
+        "counterfactual": whole.table["counterfactual"],
         "gls_coef": dict(zip(names, gls.coef, strict=True)),
         "gls_se": errors(gls),
         "gls_phi": gls.correlation,

@@ -39,6 +39,8 @@ METHODS = ("two-way fixed effects", "two by two", "group-time")
 """Which regression gives the main estimate; the first is the default for one common date."""
 LEAST_DF = 4.0
 """Satterthwaite degrees of freedom below which CR2 is not to be trusted (Tipton 2015)."""
+LEAST_SIDE = 2
+"""Clusters reached, and not reached, below which nothing says how much one of them varies."""
 LEAST_EARLIER = 2
 """Periods before the event that are asked for."""
 MOST_EXACT = 20_000
@@ -387,12 +389,13 @@ def _estimates(
     about = question.about()
     reached = len(set(panel.clusters[panel.ever]))
     every = len(set(panel.clusters))
+    spread = _spread_known(panel)
     main = Estimate(
         key="effect",
         value=found["value"],
-        low=found["low"],
-        high=found["high"],
-        se=found["se"],
+        low=found["low"] if spread else None,
+        high=found["high"] if spread else None,
+        se=found["se"] if spread else None,
         level=question.level,
         measure="change of those reached less change of the others",
         scale="natural",
@@ -401,9 +404,13 @@ def _estimates(
         n=len(panel.y),
         **about,
     )
-    others = [
-        Estimate(key="df", value=found["df"], measure="degrees of freedom of the interval"),
-        Estimate(key="p", value=found["p"], measure="two-sided p of the main estimate"),
+    others = []
+    if spread:
+        others += [
+            Estimate(key="df", value=found["df"], measure="degrees of freedom of the interval"),
+            Estimate(key="p", value=found["p"], measure="two-sided p of the main estimate"),
+        ]
+    others += [
         Estimate(key="clusters_treated", value=reached, unit="clusters"),
         Estimate(key="clusters_untreated", value=every - reached, unit="clusters"),
     ]
@@ -445,8 +452,17 @@ def _around(question: Question, panel: _Panel, labels: dict[int, str]) -> tuple[
     return around_event(question, names, means[True].to_numpy(), control)
 
 
+def _spread_known(panel: _Panel) -> bool:
+    """Whether two clusters at least were reached and two not: one alone has no spread."""
+    reached = len(set(panel.clusters[panel.ever]))
+    return min(reached, len(set(panel.clusters)) - reached) >= LEAST_SIDE or len(panel.cohorts) > 1
+
+
 def _doubts(panel: _Panel, study: _Study, permuted: dict[str, Any]) -> list[Caution]:
     found = []
+    if not _spread_known(panel):
+        alone = "Only one cluster was reached, or not reached: no interval can be given."
+        found.append(Caution("few_units", alone))
     if permuted["p"] is None:
         found.append(Caution("few_units", f"Permutation test refused: {permuted['how']}."))
     if study.left_out:
@@ -462,9 +478,8 @@ def _checks(panel: _Panel, method: str, covariance: str, level: float, df: float
     fewest = min(len(set(panel.at[panel.at < start])) for start in panel.cohorts)
     reached = len(set(panel.clusters[panel.ever]))
     others = len(set(panel.clusters)) - reached
-    enough = df >= LEAST_DF
-    if covariance != "CR2":
-        enough = min(reached, others) >= LEAST_DF
+    enough = min(reached, others) >= (LEAST_SIDE if covariance == "CR2" else LEAST_DF)
+    enough = enough and df >= LEAST_DF
     return [
         Check(
             check="minimum points",

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from evidence.errors import DataError
 from evidence.evaluation.checks import number, signed
 from evidence.plots import style
-from evidence.plots.style import Picture, canvas, drawn, short
+from evidence.plots.style import Picture, canvas, drawn, headline, short
 from evidence.results import Result
 
 __all__ = ["counterfactual", "event_study", "placebo_dates", "placebo_units"]
@@ -141,7 +141,7 @@ def placebo_dates(result: Result) -> Picture:
         raise DataError("a picture of placebo dates needs at least one; none could be tried.")
     null = 1.0 if result.settings["ratio"] else 0.0
     figure, axes = canvas(1.3 + 0.24 * len(rows))
-    _frame(axes, result, 36)
+    _frame(axes, result, 34)
     axes.set_ylabel("")
     axes.axvline(null, color=style.INK, linewidth=0.8)
     real = (rows["check"] == "shifted date") & (rows["at"] == "+0")
@@ -227,8 +227,8 @@ def _in_unit(result: Result) -> str:
     return f", {'points' if unit == '%' else unit}" if unit else ""
 
 
-def _frame(axes: Axes, result: Result, most: int = 46) -> None:
-    axes.set_title(short(_subject(result), most))
+def _frame(axes: Axes, result: Result, width: int = 44) -> None:
+    headline(axes, _subject(result), width)
     axes.set_ylabel(result.settings["unit"] or "value")
 
 
