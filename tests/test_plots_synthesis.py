@@ -12,6 +12,8 @@ from evidence.errors import DataError
 from evidence.results import Result
 from evidence.synthesis.many import multiverse
 from evidence.synthesis.pool import pool
+from evidence.synthesis.regression import subgroups
+from evidence.synthesis.sensitivity import leave_one_out
 
 
 def studies(k, seed=1):
@@ -189,6 +191,28 @@ def test_a_network_names_each_treatment_with_its_studies():
     assert picture.alt.startswith(
         "Network of 3 treatments from 3 studies with 3 direct comparisons"
     )
+
+
+def test_subgroups_and_left_out_studies_are_drawn_row_by_row():
+    effects = studies(9).assign(format=["a", "b", "c"] * 3)
+    for result in (subgroups(effects, "format"), leave_one_out(effects)):
+        picture = plots.pooled_rows(result, measure="SMD")
+        lines = picture.figure.axes[0].lines
+        drawn = [line.get_xdata()[0] for line in lines if line.get_gid() == "interval"]
+
+        assert drawn == pytest.approx(result.table["low"].tolist())
+        assert len(picture.alt.split()) <= 60
+
+
+def test_rows_of_ratios_are_drawn_as_ratios():
+    result = leave_one_out(studies(5))
+    picture = plots.pooled_rows(result, measure="OR")
+    lines = picture.figure.axes[0].lines
+    drawn = [line.get_xdata()[0] for line in lines if line.get_gid() == "interval"]
+
+    assert drawn == pytest.approx(np.exp(result.table["low"]).tolist())
+    with pytest.raises(DataError, match="rows to draw need k, value, low and high"):
+        plots.pooled_rows(smd(3), measure="SMD")
 
 
 def test_pictures_of_what_they_cannot_show_are_refused():

@@ -31,9 +31,9 @@ from evidence.plots.style import (
 )
 from evidence.results import Estimate, Result
 from evidence.synthesis.measures import MEASURES
-from evidence.synthesis.pool import decimals_for, interval_words, number
+from evidence.synthesis.pool import decimals_for, interval_words, number, reader_scale
 
-__all__ = ["contour_funnel", "forest", "network_graph", "specification_curve"]
+__all__ = ["contour_funnel", "forest", "network_graph", "pooled_rows", "specification_curve"]
 
 ROW = 0.185
 """Height of a study's row in inches: 60 studies stay under a foot."""
@@ -186,7 +186,7 @@ def _write(axes: Axes, inches: float, row: float, text: str, align: str, **words
 NAME_AT, EFFECT_AT, WEIGHT_AT = -LEFT + 0.07, WIDTH - LEFT - 0.4, WIDTH - LEFT - 0.06
 
 
-def _columns(axes: Axes, pooled: Estimate) -> None:
+def _columns(axes: Axes, pooled: Estimate, ends: tuple[str, str] = ("Study", "Wt")) -> None:
     name = (
         SHORT_NAMES.get(MEASURES[pooled.measure].name, "Effect")
         if (pooled.measure in MEASURES)
@@ -194,9 +194,9 @@ def _columns(axes: Axes, pooled: Estimate) -> None:
     )
     level = f"{100 * (pooled.level or 0.95):g} %"
     words: dict[str, Any] = {"fontweight": "bold"}
-    _write(axes, NAME_AT, -1.0, "Study", "left", **words)
+    _write(axes, NAME_AT, -1.0, ends[0], "left", **words)
     _write(axes, EFFECT_AT, -1.0, f"{name} ({level})", "right", **words)
-    _write(axes, WEIGHT_AT, -1.0, "Wt", "right", **words)
+    _write(axes, WEIGHT_AT, -1.0, ends[1], "right", **words)
     axes.axhline(-0.55, xmin=-2, xmax=3, color=FAINT, linewidth=0.8, clip_on=False)
 
 
@@ -331,6 +331,74 @@ def _forest_alt(result: Result, studies: pd.DataFrame, decimals: int) -> str:
             f"{number(predicted.high, decimals)}"
         )
     return f"{words}. {_footnote(result)}."
+
+
+@drawn
+def pooled_rows(result: Result, *, measure: str, title: str = "") -> Picture:
+    """Draw one pooled effect per row: subgroups, leaving studies out, or studies as they add up.
+
+    Parameters
+    ----------
+    result
+        What `subgroups`, `leave_one_out` or `cumulative` returned: a table whose first column names
+        the row, with k, value, low and high on the analysis scale.
+    measure
+        Measure of the effects, for their scale and name.
+    title
+        Shown above.
+
+    Raises
+    ------
+    DataError
+        If the table has no such columns.
+    """
+    needed = {"k", "value", "low", "high"}
+    if not result.known or not needed <= set(result.table):
+        raise DataError(f"rows to draw need k, value, low and high; got: {result.text}")
+    rows = _reader_rows(result.table, measure)
+    figure, axes = _layout(len(rows), title)
+    axes.set_xscale("log" if _is_ratio(measure) else "linear")
+    null = _null(measure)
+    ends = [*rows["low"], *rows["high"], *([] if null is None else [null])]
+    axes.set_xlim(_with_room(min(ends), max(ends), measure))
+    axes.set_ylim(len(rows) - 0.4, -1.6)
+    pooled = Estimate(key="rows", measure=measure, level=result.settings.get("level", 0.95))
+    _columns(axes, pooled, ("", "k"))
+    decimals = decimals_for(0.0, float((rows["high"] - rows["low"]).median()))
+    for at, row in enumerate(rows.itertuples()):
+        _pooled_row(axes, at, row, decimals)
+    if null is not None:
+        axes.plot([null] * 2, [-0.5, len(rows) - 0.4], color=QUIET, linewidth=0.9, zorder=1)
+    _effect_axis(axes, pooled)
+    spread = f"{number(rows['value'].min(), decimals)} to {number(rows['value'].max(), decimals)}"
+    alt = f"{len(rows)} pooled effects from {spread}. {result.text}"
+    return Picture(figure, " ".join(alt.split()[:60]))
+
+
+def _reader_rows(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    ends = [
+        reader_scale(value, low, high, measure)
+        for value, low, high in zip(table["value"], table["low"], table["high"], strict=True)
+    ]
+    names = table.iloc[:, 0].astype("str").tolist()
+    return pd.DataFrame(ends).assign(name=names, k=table["k"].to_numpy())
+
+
+def _with_room(low: float, high: float, measure: str) -> tuple[float, float]:
+    if _is_ratio(measure):
+        room = (high / low) ** 0.05
+        return low / room, high * room
+    room = 0.05 * (high - low)
+    return low - room, high + room
+
+
+def _pooled_row(axes: Axes, at: int, row: Any, decimals: int) -> None:
+    axes.plot([row.low, row.high], [at, at], color=INK, linewidth=1.1, zorder=2, gid="interval")
+    axes.scatter(row.value, at, s=28, marker="D", color=ORANGE, zorder=3, linewidths=0)
+    _write(axes, NAME_AT, at, _label(row.name), "left")
+    limits = f"{number(row.low, decimals)}, {number(row.high, decimals)}"
+    _write(axes, EFFECT_AT, at, f"{number(row.value, decimals)} ({limits})", "right")
+    _write(axes, WEIGHT_AT, at, f"{row.k:.0f}", "right", color=QUIET)
 
 
 @drawn

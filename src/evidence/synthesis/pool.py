@@ -137,11 +137,7 @@ def pool(
     DataError
         If a column is missing, a choice is unknown or a variance is not positive.
     """
-    if direction_better not in ("higher", "lower", "none"):
-        raise DataError(
-            f"direction_better must be higher, lower or none; got {direction_better!r}. State "
-            "which direction is good: published effects of one subject carry opposite signs."
-        )
+    _check_direction(direction_better)
     _check_columns(effects, study, label)
     usable, left_out = _usable(effects, study)
     about = About(
@@ -263,6 +259,14 @@ def _summary(which: str, result: Result) -> dict[str, Any]:
         "tau2": result["tau2"].value,
         "I2": result["I2"].value,
     }
+
+
+def _check_direction(direction_better: str) -> None:
+    if direction_better not in ("higher", "lower", "none"):
+        raise DataError(
+            f"direction_better must be higher, lower or none; got {direction_better!r}. State "
+            "which direction is good: published effects of one subject carry opposite signs."
+        )
 
 
 def _check_columns(effects: pd.DataFrame, study: str, label: str) -> None:
