@@ -1,5 +1,6 @@
 """Runs: recorded, reused, isolated, compared."""
 
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from evidence.data import catalogue
 from evidence.errors import RunError
 from evidence.results import Conclusion, Estimate, Result
-from evidence.runs import identity
+from evidence.runs import execute, identity, store
 from evidence.runs.compare import compare
 from evidence.runs.execute import run_page, run_pages
 from evidence.runs.fresh import states
@@ -517,6 +518,28 @@ def test_temporary_folders_of_a_killed_batch_go_with_the_next(workbook, monkeypa
 
     assert sorted(left) == ["evidence", "pymp"]
     assert list(temporary.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_to_is_one_line(workbook):
+    (workbook / "data" / "processed").write_text("a file, not a folder")
+
+    with pytest.raises(RunError, match=r"below data/processed; .*File exists"):
+        run_pages(workbook, [page("good")])
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_run(workbook, monkeypatch):
+    def write(path, value):
+        Path(path).parent.joinpath("notebook.ipynb").write_text("")
+        execute._strip(Path(path).parent / "notebook.ipynb")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(execute, "write_json", write)
+    monkeypatch.setattr(store, "write_json", write)
+
+    with pytest.raises(RunError, match="No space left on device"):
+        run_pages(workbook, [page("good")])
+
+    assert list(Store(workbook).finished("good")) == []
 
 
 def test_a_notebook_reads_only_modules_that_its_id_covers(workbook):

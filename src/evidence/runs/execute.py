@@ -20,6 +20,7 @@ from typing import Any, Literal
 import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat.reader import NotJSONError
 from papermill.exceptions import PapermillExecutionError
 
 from evidence.errors import RunError
@@ -209,14 +210,20 @@ def runner(
     Raises
     ------
     RunError
-        If another process is writing.
+        If another process is writing, or nothing can be written.
     """
     for name in ("papermill", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     store = Store(root)
-    with store.lock(command), kernel_environment(root) as environment:
-        store.clear_unfinished()
-        yield Runner(store, environment, forked and can_fork(), cell_seconds)
+    try:
+        with store.lock(command), kernel_environment(root) as environment:
+            store.clear_unfinished()
+            yield Runner(store, environment, forked and can_fork(), cell_seconds)
+    except OSError as error:
+        raise RunError(
+            f"there must be room and the right to write below data/processed; {error}. "
+            "Make room or change the rights, then build again; what was complete is kept."
+        ) from error
 
 
 def run_page(
@@ -359,9 +366,10 @@ def _cell_failed(plan: Planned, output: Path, error: PapermillExecutionError) ->
 
 def _strip(output: Path) -> None:
     """Drop times and random ids from an executed notebook, so that equal runs are equal files."""
-    if not output.is_file():
+    try:
+        notebook = nbformat.read(output, as_version=4)
+    except (FileNotFoundError, NotJSONError):
         return
-    notebook = nbformat.read(output, as_version=4)
     notebook.metadata.pop("papermill", None)
     for number, cell in enumerate(notebook.cells):
         cell.metadata.pop("papermill", None)
