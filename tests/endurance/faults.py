@@ -385,7 +385,11 @@ def _runs_pages(workbook: Workbook) -> bool:
 
 
 def _renders(workbook: Workbook) -> bool:
-    return (workbook.root / "book" / "_build" / "source").is_dir()
+    """Whether every page is published, so that only the book is left to do."""
+    number = sum(bool(page["notebook"]) for page in workbook.plan())
+    while len(list((workbook.processed / "pages").glob("*.json"))) < number:
+        time.sleep(0.02)
+    return True
 
 
 # ------------------------------------------------------------------------ nowhere to write to
