@@ -97,6 +97,11 @@ def gap(funnel: Result, *, benchmark: str = "median", standard: float | None = N
                 "A gap is arithmetic: it does not say what would close it, or that it can be "
                 "closed. Case mix is not allowed for.",
             ),
+            Caution(
+                "interval_narrow",
+                "The interval of London's gap takes the benchmark and the areas behind it as "
+                "found, and is somewhat too narrow for that.",
+            ),
         ),
     )
 

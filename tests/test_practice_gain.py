@@ -1,0 +1,421 @@
+"""Gap and gain: arithmetic by hand, matching with its refusals, and intervals of sums."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evidence.errors import DataError
+from evidence.practice import gain, gap, matching
+from evidence.results import Estimate, Result
+from evidence.variation.limits import funnel
+
+SHARES = {"eligible_share": 1.0, "reach": 0.1, "baseline": 0.25}
+
+
+def areas(sizes=(1000, 2000, 4000), **more):
+    codes = [f"A{n}" for n in range(len(sizes))]
+    table = pd.DataFrame({"area_code": codes, "area": codes, "denominator": map(float, sizes)})
+    return table.assign(**more)
+
+
+def effect(measure="RR", est=1.32, lo=1.22, hi=1.43, better="higher"):
+    return {
+        "id": "x",
+        "measure": measure,
+        "est": est,
+        "lo": lo,
+        "hi": hi,
+        "direction_better": better,
+        "tier": "rct",
+    }
+
+
+def shrunken(values, half, sizes, better="higher"):
+    """A funnel result with chosen values after noise, to be worked through by hand."""
+    table = areas(sizes).assign(
+        value=values,
+        shrunken=values,
+        shrunken_low=np.array(values) - half,
+        shrunken_high=np.array(values) + half,
+    )
+    settings = {
+        "method": "funnel",
+        "multiplier": 100,
+        "unit": "%",
+        "indicator": "Reviews",
+        "period": "2018-19",
+        "direction_better": better,
+    }
+    return Result(text="a funnel", table=table, settings=settings)
+
+
+# The gap ------------------------------------------------------------------------------------------
+
+
+def test_the_gap_worked_by_hand():
+    """Median of 60, 70, 80 is 70: only the first is behind, by 10 points of 1,000 people."""
+    found = gap.gap(shrunken([60.0, 70.0, 80.0], 1.96, (1000, 2000, 4000)))
+    first = found.table.iloc[0]
+
+    assert found["benchmark"].value == 70
+    assert (first["area"], first["people"], first["rank"]) == ("A0", 100.0, 1)
+    assert (first["low"], first["high"]) == pytest.approx((80.4, 119.6))
+    assert found.table["people"].tolist() == [100.0, 0.0, 0.0]
+    assert found["london"].value == 100
+    assert found["behind"].value == 1
+
+
+def test_the_gap_of_london_is_the_sum_and_its_interval_that_of_the_sum():
+    """Areas 0 and 1 lie 20 and 10 points behind the best quartile, 80, of 1,000 people each."""
+    found = gap.gap(
+        shrunken([60.0, 70.0, 80.0, 80.0, 80.0], 1.96, (1000,) * 5), benchmark="best_quartile"
+    )
+    london = found["london"]
+
+    assert london.value == pytest.approx(found.table["people"].sum()) == 300
+    reach = 19.6 * math.sqrt(2)
+    assert (london.low, london.high) == pytest.approx((300 - reach, 300 + reach), abs=1e-3)
+    assert london.high - london.low < (found.table["high"] - found.table["low"])[:2].sum()
+
+
+def test_where_lower_is_better_the_gap_lies_on_the_other_side():
+    found = gap.gap(shrunken([10.0, 20.0, 30.0], 1.0, (1000, 1000, 1000), better="lower"))
+    assert found.table.iloc[0]["area"] == "A2"
+    assert found["london"].value == pytest.approx(100)
+
+
+@given(st.floats(0.5, 50), st.permutations(range(4)))
+def test_gaps_grow_with_the_denominators_and_ignore_the_order_of_rows(times, order):
+    values, sizes = [40.0, 50.0, 60.0, 70.0], np.array([100.0, 200.0, 300.0, 400.0])
+    plain = gap.gap(shrunken(values, 2.0, sizes))["london"].value
+    turned = shrunken([values[n] for n in order], 2.0, [float(sizes[n] * times) for n in order])
+    assert gap.gap(turned)["london"].value == pytest.approx(plain * times)
+
+
+def test_a_real_funnel_gives_a_gap_and_a_gap_of_zero_where_all_reach_the_standard():
+    counts = areas((400, 500, 600, 700)).assign(numerator=[200.0, 300.0, 380.0, 500.0])
+    result = funnel(counts, direction_better="higher", indicator="Reviews", unit="%")
+    assert gap.gap(result)["london"].value > 0
+    none = gap.gap(result, benchmark="standard", standard=10.0)
+    assert none["london"].value == 0
+    assert "no area is behind the national standard" in none.text
+
+
+def test_a_gap_without_a_direction_or_a_standard_says_why_there_is_none():
+    neither = shrunken([1.0, 2.0, 3.0], 0.5, (10, 10, 10), better="none")
+    assert gap.gap(neither).reason == "no direction of this indicator is better"
+    assert gap.quartile_to_median(neither) is None
+    plain = shrunken([1.0, 2.0, 3.0], 0.5, (10, 10, 10))
+    assert "no national standard" in gap.gap(plain, benchmark="standard").reason
+
+
+def test_a_gap_refuses_other_results_and_benchmarks():
+    with pytest.raises(DataError, match="reads the result of a funnel"):
+        gap.gap(Result(text="something else"))
+    with pytest.raises(DataError, match="one of median, best_quartile, standard"):
+        gap.gap(shrunken([1.0], 1.0, (10,)), benchmark="best")
+
+
+def test_the_lowest_quartile_brought_to_the_median_by_hand():
+    """Of 5 areas the lowest quartile are those at or below 60: 60 and 50, median 70."""
+    found = gap.quartile_to_median(
+        shrunken([50.0, 60.0, 70.0, 80.0, 90.0], 1.96, (100, 100, 100, 100, 100))
+    )
+    assert found.value == pytest.approx(0.20 * 100 + 0.10 * 100)
+    assert found.k == 2
+    assert found.high - found.value == pytest.approx(1.96 * math.sqrt(2), abs=1e-3)
+
+
+def test_indicators_are_ranked_by_people_and_those_without_direction_left_out():
+    found = gap.ranking(
+        {
+            "small": shrunken([60.0, 70.0, 80.0], 1.0, (10, 10, 10)),
+            "large": shrunken([60.0, 70.0, 80.0], 1.0, (1000, 1000, 1000)),
+            "neither": shrunken([60.0, 70.0, 80.0], 1.0, (10, 10, 10), better="none"),
+        }
+    )
+    assert found.table["indicator"].tolist() == ["large", "small"]
+    assert found.settings["left_out"] == ["neither"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0, "0"),
+        (0.4, "fewer than 1"),
+        (3.44, "3.4"),
+        (34.4, "34"),
+        (345, "340"),
+        (1249, "1,200"),
+        (12_700, "13,000"),
+        (-345, "\N{MINUS SIGN}340"),
+    ],
+)
+def test_people_are_printed_to_two_significant_figures(value, said):
+    assert gap.two_figures(value) == said
+
+
+# The gain -----------------------------------------------------------------------------------------
+
+
+def test_the_gain_worked_by_hand():
+    """1,000 people × 10 % reached × (0.25 × 1.32 − 0.25) = 8 people."""
+    found = gain.gain(areas((1000, 2000)), effect(), **SHARES)
+
+    assert found.table.set_index("area")["gained"].to_dict() == pytest.approx({"A0": 8, "A1": 16})
+    assert found["london"].value == pytest.approx(24)
+    assert found["risk_with"].value == pytest.approx(0.33)
+    assert found["per_100"].value == pytest.approx(8)
+    assert found["reached"].value == pytest.approx(300)
+
+
+def test_the_interval_of_a_gain_is_that_of_the_effect():
+    found = gain.gain(areas((1000,)), effect(), **SHARES, draws=200_000)
+    low, high = found["london"].low, found["london"].high
+    assert low == pytest.approx(1000 * 0.1 * 0.25 * (1.22 - 1), rel=0.02)
+    assert high == pytest.approx(1000 * 0.1 * 0.25 * (1.43 - 1), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("one", "risk"),
+    [
+        (effect("OR", 2.0, 1.5, 2.7), 0.5 / 1.25 / (0.5 / 1.25 + 0.75 / 1.25) * 1.0),
+        (effect("RD", 0.10, 0.05, 0.15), 0.35),
+        (effect("RR", 0.80, 0.70, 0.92), 0.20),
+        (effect("SMD", 0.5, 0.3, 0.7), None),
+    ],
+)
+def test_other_measures_change_the_risk_by_their_own_rule(one, risk):
+    found = gain.gain(areas((1000,)), one, **SHARES)
+    if risk is None:
+        odds = math.exp(0.5 * math.pi / math.sqrt(3)) / 3
+        risk = odds / (1 + odds)
+    assert found["risk_with"].value == pytest.approx(risk)
+
+
+def test_a_standardised_difference_is_turned_towards_the_outcome():
+    better = gain.gain(areas((1000,)), effect("SMD", -0.34, -0.41, -0.27, "lower"), **SHARES)
+    same = gain.gain(areas((1000,)), effect("SMD", 0.34, 0.27, 0.41, "higher"), **SHARES)
+    assert better["london"].value == pytest.approx(same["london"].value)
+    assert better["london"].value > 0
+    assert 0 < better["london"].low < better["london"].value < better["london"].high
+
+
+def test_a_bad_outcome_avoided_is_a_gain():
+    found = gain.gain(
+        areas((1000,)), effect("RR", 0.74, 0.61, 0.90, "lower"), **SHARES, direction_better="lower"
+    )
+    assert found["london"].value == pytest.approx(1000 * 0.1 * 0.25 * 0.26)
+    assert found["london"].low > 0
+
+
+def test_a_harmful_effect_is_a_loss_in_the_same_words():
+    found = gain.gain(areas((1000,)), effect("RR", 0.80, 0.70, 0.92), **SHARES)
+    assert found["london"].value == pytest.approx(-5)
+    assert "fewer people who gain a year" in found.text
+
+
+def test_one_effect_is_shared_so_london_is_as_uncertain_as_its_areas_together():
+    found = gain.gain(areas(), effect(), **SHARES)
+    london, table = found["london"], found.table
+    widths = table["high"] - table["low"]
+
+    assert london.low == pytest.approx(table["low"].sum())
+    assert london.high == pytest.approx(table["high"].sum())
+    independent = math.sqrt((widths**2).sum())
+    assert london.high - london.low > 1.2 * independent
+
+
+def test_with_noise_of_their_own_london_is_the_interval_of_the_sum_not_the_sum_of_intervals():
+    noisy = areas((1000,) * 20, baseline=0.25, baseline_se=0.05)
+    found = gain.gain(noisy, effect("OR", 1.6, 1.4, 1.83), **SHARES)
+    london, table = found["london"], found.table
+    widths = table["high"] - table["low"]
+    shared_only = gain.gain(areas((1000,) * 20), effect("OR", 1.6, 1.4, 1.83), **SHARES)["london"]
+
+    assert london.high - london.low < 0.98 * widths.sum()
+    assert london.high - london.low > 1.5 * math.sqrt((widths**2).sum())
+    assert london.high - london.low >= 0.98 * (shared_only.high - shared_only.low)
+
+
+def test_an_areas_figures_do_not_depend_on_the_other_areas_or_their_order():
+    noisy = areas((1000, 2000, 4000), baseline=0.25, baseline_se=0.05)
+    together = gain.gain(noisy, effect(), **SHARES).table.set_index("area")
+    alone = gain.gain(noisy.iloc[[1]], effect(), **SHARES).table.set_index("area")
+    turned = gain.gain(noisy.iloc[::-1], effect(), **SHARES).table.set_index("area")
+
+    assert alone.loc["A1", "low"] == together.loc["A1", "low"]
+    pd.testing.assert_frame_equal(turned.sort_index(), together.sort_index())
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_seed_nearly_the_same():
+    first, again, other = (
+        gain.gain(areas(), effect(), **SHARES, seed=seed)["london"] for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert other.low != first.low
+    assert other.low == pytest.approx(first.low, rel=0.03)
+
+
+def test_an_area_without_people_has_no_row():
+    some = areas((1000, 2000)).assign(denominator=[1000.0, np.nan])
+    assert gain.gain(some, effect(), **SHARES).table["area"].tolist() == ["A0"]
+
+
+def test_what_is_assumed_is_said():
+    bases = {"eligible_share": "stated: all", "reach": "assumed", "baseline": "assumed (by hand)"}
+    found = gain.gain(areas(), effect(), **SHARES, bases=bases)
+    assert any("reach, baseline" in doubt.text for doubt in found.cautions)
+    stated = {name: {"value": SHARES[name], "basis": basis} for name, basis in bases.items()}
+    assert gain.assumptions(stated).text == "Assumed, not known: reach, baseline."
+
+
+def test_sensitivity_halves_and_doubles_the_reach_and_moves_the_baseline():
+    stated = {name: {"value": value, "low": None, "high": None} for name, value in SHARES.items()}
+    stated["baseline"] |= {"low": 0.2, "high": 0.3}
+    table = gain.sensitivity(areas((1000,)), effect(), stated).table.set_index("case")
+    people = table["people a year"]
+    assert people["half the reach"] == pytest.approx(4)
+    assert people["twice the reach"] == pytest.approx(16)
+    assert people["lower baseline"] == pytest.approx(1000 * 0.1 * 0.2 * 0.32)
+    assert people["higher baseline"] == pytest.approx(1000 * 0.1 * 0.3 * 0.32)
+
+
+def test_a_share_of_the_gap_is_printed_only_for_the_same_outcome():
+    behind = gap.gap(shrunken([60.0, 70.0, 80.0], 1.96, (1000, 2000, 4000)))
+    gained = gain.gain(areas(), effect(), **SHARES)
+
+    other = gain.share_of_gap(
+        behind, gained, effect_outcome="response", indicator_outcome="review in time"
+    )
+    assert not other.known
+    assert "people who gain do not close this gap" in other.text
+    same = gain.share_of_gap(
+        behind, gained, effect_outcome="response", indicator_outcome="response"
+    )
+    assert same["share"].value == pytest.approx(56.0)
+    assert same.text.startswith("It would fill 56% of London's gap")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: gain.gain(areas(), effect(), **SHARES | {"reach": 1.2}), "reach must be a share"),
+        (lambda: gain.gain(areas(), effect(), **SHARES | {"baseline": 1.0}), "baseline must be"),
+        (lambda: gain.gain(areas(), effect("MD", -98, -118, -78), **SHARES), "effect on a risk"),
+        (lambda: gain.gain(areas(), effect(lo=math.nan), **SHARES), "with its interval"),
+        (lambda: gain.gain(areas(), effect(better="lower"), **SHARES), "of the outcome itself"),
+        (lambda: gain.gain(areas().drop(columns="area"), effect(), **SHARES), "column 'area'"),
+        (
+            lambda: gain.gain(pd.concat([areas(), areas()]), effect(), **SHARES),
+            "'A0' comes twice",
+        ),
+        (lambda: gain.risk_with(np.array([0.1]), np.array([1.0]), "HR"), "must be one of RR"),
+    ],
+)
+def test_a_gain_refuses_what_has_no_answer(call, said):
+    with pytest.raises(DataError, match=said):
+        call()
+
+
+# Matching -----------------------------------------------------------------------------------------
+
+WANTED = {
+    "people": "people newly diagnosed",
+    "outcome": "response",
+    "scale_outcome": "severity",
+    "populations": {"adults depression": "the same"},
+    "comparators": {"usual care": "the same"},
+    "within_months": 6,
+}
+
+
+def published(**changes):
+    row = {
+        "id": "x",
+        "intervention": "care",
+        "population": "adults depression",
+        "comparator": "usual care",
+        "outcome_is": "response",
+        "months": "6",
+        "tier": "rct",
+        "measure": "RR",
+        "est": 1.32,
+        "lo": 1.22,
+        "hi": 1.43,
+    }
+    return pd.DataFrame([row | changes])
+
+
+def test_an_effect_on_the_same_people_comparison_outcome_and_time_is_carried_over():
+    found = matching.match(published(), WANTED)
+    assert found.known
+    assert found.table["verdict"].tolist() == ["transportable"]
+    assert matching.refusal(found, "x") == ""
+
+
+REFUSED = {
+    "uncontrolled": ({"measure": "d_prepost", "tier": "before_after"}, "tier", "uncontrolled:"),
+    "a low tier": ({"tier": "its"}, "tier", "tier too low: its, at least cluster_rct"),
+    "other people": ({"population": "panic disorder"}, "population", "population differs: panic"),
+    "another comparison": ({"comparator": "waiting list"}, "comparator", "comparator differs"),
+    "another outcome": ({"outcome_is": "employment"}, "outcome", "outcome differs: employment"),
+    "a later time": ({"months": "12"}, "time", "time differs: 12 months, at most 6"),
+    "an unknown time": ({"months": "not stated"}, "time", "time differs: not stated"),
+    "no interval": ({"lo": math.nan, "hi": math.nan}, "form", "no interval"),
+    "no risk": ({"measure": "MD"}, "form", "no risk: MD is not a number of people"),
+    "an SMD unconverted": ({"measure": "SMD"}, "form", "no risk: an SMD"),
+}
+
+
+@pytest.mark.parametrize(("changes", "rule", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_every_mismatch_is_refused_by_its_name(changes, rule, said):
+    found = matching.match(published(**changes), WANTED)
+    assert not found.known
+    assert found.reason == "nothing transportable"
+    assert found.table.iloc[0]["verdict"] == "refused"
+    assert found.table.iloc[0][rule].startswith(said)
+    assert said in matching.refusal(found, "x")
+
+
+def test_an_uncontrolled_effect_is_refused_whatever_tier_is_asked_for():
+    found = matching.match(published(measure="d_prepost"), WANTED, least_tier="descriptive")
+    assert matching.refusal(found, "x").startswith("uncontrolled:")
+
+
+def test_a_lower_tier_passes_when_it_is_asked_for():
+    assert matching.match(published(tier="its"), WANTED, least_tier="its").known
+
+
+def test_a_standardised_difference_passes_with_a_conversion_on_the_scale_of_the_outcome():
+    smd = published(measure="SMD", est=-0.34, outcome_is="severity")
+    assert matching.match(smd, WANTED, smd_conversion="logistic").known
+    other = published(measure="SMD", outcome_is="response")
+    assert not matching.match(other, WANTED, smd_conversion="logistic").known
+
+
+def test_matching_refuses_unknown_choices():
+    with pytest.raises(DataError, match="a design must be one of"):
+        matching.match(published(), WANTED, least_tier="trial")
+    with pytest.raises(DataError, match="a conversion must be one of"):
+        matching.match(published(), WANTED, smd_conversion="cohen")
+    with pytest.raises(DataError, match="at least one effect"):
+        matching.match(published().iloc[:0], WANTED)
+    with pytest.raises(DataError, match="must be one of those matched"):
+        matching.refusal(matching.match(published(), WANTED), "y")
+
+
+def test_results_survive_json():
+    for result in (
+        gap.gap(shrunken([60.0, 70.0, 80.0], 1.96, (1000, 2000, 4000))),
+        gain.gain(areas(), effect(), **SHARES),
+        matching.match(published(), WANTED),
+    ):
+        assert Result.loads(result.dumps()) == result
+    assert isinstance(gain.gain(areas(), effect(), **SHARES)["london"], Estimate)
