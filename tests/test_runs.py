@@ -529,8 +529,6 @@ def test_a_place_that_cannot_be_written_to_is_one_line(workbook):
 
 def test_a_full_disk_is_one_line_and_leaves_no_run(workbook, monkeypatch):
     def write(path, value):
-        Path(path).parent.joinpath("notebook.ipynb").write_text("")
-        execute._strip(Path(path).parent / "notebook.ipynb")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(execute, "write_json", write)
@@ -540,6 +538,15 @@ def test_a_full_disk_is_one_line_and_leaves_no_run(workbook, monkeypatch):
         run_pages(workbook, [page("good")])
 
     assert list(Store(workbook).finished("good")) == []
+
+
+def test_a_notebook_cut_off_by_a_full_disk_is_passed_over(tmp_path):
+    cut = tmp_path / "notebook.ipynb"
+    cut.write_text('{"cells": [')
+
+    execute._strip(cut)
+
+    assert cut.read_text() == '{"cells": ['
 
 
 def test_a_notebook_reads_only_modules_that_its_id_covers(workbook):
