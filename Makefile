@@ -49,6 +49,10 @@ browser-all: $(READY) ## Check every page of the built book in every width, mode
 bench: $(READY) ## Measure what a page costs against papermill, and a build with nothing to do
 	@$(PY) -m tests.bench.pages
 
+.PHONY: endurance
+endurance: $(READY) ## Kill, break and repeat builds on copies: what was complete must hold
+	@$(PY) -m tests.endurance.faults
+
 .PHONY: lab
 lab: $(READY) ## Open JupyterLab in notebooks/
 	@$(PY) -m jupyterlab --notebook-dir=notebooks
