@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from published_tables import published_table
 
 from evidence.synthesis.dependent import fit_levels, levels
 from evidence.synthesis.fit import fit
 
 
-def test_table_4_two_levels(published_table):
+def test_table_4_two_levels():
     table = published_table("konstantopoulos2011")
 
     fitted = fit(table["yi"], table["vi"], test="z")
@@ -21,7 +22,7 @@ def test_table_4_two_levels(published_table):
     assert found == pytest.approx([0.1279, 0.0439, 0.0884, 0.0202], abs=5e-5)
 
 
-def test_table_5_three_levels_by_maximum_likelihood(published_table):
+def test_table_5_three_levels_by_maximum_likelihood():
     table = published_table("konstantopoulos2011")
     data = levels(table["yi"], table["vi"], table["district"], table["study"])
 
@@ -31,7 +32,7 @@ def test_table_5_three_levels_by_maximum_likelihood(published_table):
     assert found == pytest.approx([0.1845, 0.0805, 0.0577, 0.0329], abs=5e-5)
 
 
-def test_table_5_with_year(published_table):
+def test_table_5_with_year():
     table = published_table("konstantopoulos2011")
     x = np.column_stack([np.ones(len(table)), table["year"] - table["year"].mean()])
     data = levels(table["yi"], table["vi"], table["district"], table["study"], x=x)

@@ -6,13 +6,14 @@ Length of stay after stroke; tables VIII and IX, pages 351-352.
 from __future__ import annotations
 
 import pytest
+from published_tables import published_table
 
 from evidence.synthesis.effects import effect_sizes
 from evidence.synthesis.fit import fit
 
 
 @pytest.fixture
-def effects(published_table):
+def effects():
     return effect_sizes(published_table("normand1999_md"), measure="MD", variance="HO")
 
 

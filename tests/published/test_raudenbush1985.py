@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from published_tables import published_table
 
 from evidence.synthesis.fit import fit
 from evidence.synthesis.sensitivity import best_predictions
 
 
-def test_pages_83_to_86_random_effects(published_table):
+def test_pages_83_to_86_random_effects():
     table = published_table("raudenbush1985")
 
     fitted = fit(table["yi"], table["vi"], test="z")
@@ -24,7 +25,7 @@ def test_pages_83_to_86_random_effects(published_table):
     assert fitted.q == pytest.approx(35.83, abs=0.01)
 
 
-def test_figure_2_shrunken_effects(published_table):
+def test_figure_2_shrunken_effects():
     table = published_table("raudenbush1985").assign(study=range(19))
 
     values = best_predictions(table).table["value"]
@@ -33,7 +34,7 @@ def test_figure_2_shrunken_effects(published_table):
     assert values.head(10).tolist() == pytest.approx(stated, abs=1e-4)
 
 
-def test_pages_90_and_92_weeks_of_contact(published_table):
+def test_pages_90_and_92_weeks_of_contact():
     table = published_table("raudenbush1985")
     x = np.column_stack([np.ones(19), np.minimum(table["weeks"], 3)])
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from published_tables import published_table
 
 from evidence.synthesis.effects import effect_sizes
 from evidence.synthesis.fit import fit, quantile
@@ -14,7 +15,7 @@ from evidence.synthesis.regression import explained
 
 
 @pytest.fixture
-def effects(published_table):
+def effects():
     return effect_sizes(published_table("bcg_or"), measure="OR")
 
 

@@ -6,11 +6,12 @@ Beta blockers in myocardial infarction: trials of table 6.
 from __future__ import annotations
 
 import pytest
+from published_tables import published_table
 
 from evidence.synthesis.rare import pool_counts
 
 
-def test_table_6_pooled_by_observed_minus_expected(published_table):
+def test_table_6_pooled_by_observed_minus_expected():
     table = published_table("yusuf1985_t6")
 
     pooled = pool_counts(table, measure="PETO", direction_better="lower")["pooled"]
