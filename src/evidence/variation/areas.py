@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
-from scipy.spatial.distance import cdist
 
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
@@ -478,6 +477,8 @@ def peers(
 ) -> pd.DataFrame:
     """Return for each area those most like it, with their distance.
 
+    scikit-learn is imported here, not with the module: no other analysis of areas needs it.
+
     Parameters
     ----------
     table
@@ -509,19 +510,20 @@ def peers(
             f"peers need more areas than the {number} asked for; {len(known)} have every value. "
             "Ask for fewer."
         )
-    spread = values.std(axis=0)
-    flat = [name for name, size in zip(columns, spread, strict=True) if size == 0]
+    flat = [name for name, size in zip(columns, np.ptp(values, axis=0), strict=True) if size == 0]
     if flat:
         raise DataError(f"what makes areas alike must vary; {words.listed(flat)} does not.")
-    distance = cdist(values / spread, values / spread)
-    np.fill_diagonal(distance, np.inf)
-    nearest = np.argsort(distance, axis=1, kind="stable")[:, :number]
+    from sklearn.neighbors import NearestNeighbors
+    from sklearn.preprocessing import StandardScaler
+
+    alike = NearestNeighbors(n_neighbors=number).fit(StandardScaler().fit_transform(values))
+    distance, nearest = alike.kneighbors()
     codes = known[area_code].astype("str").to_numpy()
     return pd.DataFrame(
         {
             "area_code": np.repeat(codes, number),
             "peer": codes[nearest.ravel()],
             "rank": np.tile(np.arange(1, number + 1), len(codes)),
-            "distance": np.take_along_axis(distance, nearest, axis=1).ravel(),
+            "distance": distance.ravel(),
         }
     )
