@@ -102,6 +102,7 @@ def test_planning_needs_neither_pandas_nor_sphinx() -> None:
         ("areas(kind=ccg)", "areas(knid=ccg)", "for_each must be indicators"),
         ("areas(kind=ccg)", "areas(kind=icb)", "for_each must find at least one"),
         ("areas(kind=ccg)", "towns()", "for_each must be indicators"),
+        ("areas(kind=ccg)", "framework()", "for_each must be indicators"),
         ("areas(kind=ccg)", "indicators(tag=x)", "for_each must find at least one"),
         ("id: waiting", "id: failing", "'failing' comes twice"),
         ("id: waiting", "id: Waiting", "must be lower-case letters, digits and hyphens"),
@@ -155,3 +156,13 @@ def test_indicators_can_be_chosen_with_or_without_a_tag() -> None:
 @given(st.text(min_size=1))
 def test_a_slug_fits_into_a_page_id(name: str) -> None:
     assert PAGE_ID.fullmatch(f"area-{slug(name)}" if slug(name) else "area")
+
+
+def test_a_framework_makes_one_page_of_each_entry():
+    report = book.plan(Path(__file__).resolve().parents[1])
+
+    pages = {page.id: page for page in report.pages}
+
+    assert pages["lesson-10"].parameters == {"lesson": "L10"}
+    assert pages["lesson-10"].title.startswith("Lesson 10: Long-term")
+    assert sum(id.startswith("step-") for id in pages) == 9

@@ -5,10 +5,11 @@ The file holds ``title``, ``short``, ``edition``, ``publisher``, ``comments``, `
 ``id``, ``title`` and ``pages``; a page holds ``id``, ``title`` and any of ``notebook``,
 ``parameters``, ``needs``, ``prose``, ``tags``, ``subject`` and ``for_each``.
 
-``for_each: indicators(tag=…)``, ``indicators(without=…)`` or ``areas(kind=…)`` makes one page of
-each indicator (with or without a tag) or area.  The placeholders of an entry then stand for the
-indicator (``{indicator}``, ``{title}``, ``{short}``) or the area (``{area}``, ``{name}``,
-``{slug}``, ``{kind}``).
+``for_each: indicators(tag=…)``, ``indicators(without=…)``, ``areas(kind=…)`` or
+``framework(id=…)`` makes one page of each indicator (with or without a tag), area, or entry of a
+framework (steps, lessons, principles).  The placeholders of an entry then stand for the indicator
+(``{indicator}``, ``{title}``, ``{short}``), the area (``{area}``, ``{name}``, ``{slug}``,
+``{kind}``) or the entry (``{entry}``, ``{number}``, ``{name}``).
 
 Nothing here imports pandas, so that a command can name a wrong page at once.
 """
@@ -31,7 +32,12 @@ from evidence.runs.pages import Page
 NOT_STATED = "not stated"
 RESERVED = ("search", "genindex")
 PAGE_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-FAMILY = re.compile(r"(?P<of>indicators|areas)\((?:(?P<key>\w+)=(?P<value>[\w-]+))?\)")
+FAMILY = re.compile(r"(?P<of>indicators|areas|framework)\((?:(?P<key>\w+)=(?P<value>[\w-]+))?\)")
+KEYS = {
+    "indicators": (None, "tag", "without"),
+    "areas": (None, "kind"),
+    "framework": ("id",),
+}
 PLACEHOLDER = re.compile(r"\{(\w*)\}")
 WHOLE_PART = "part:"
 
@@ -166,15 +172,18 @@ def _members(
     entry: Fields, family: str, define: Callable[[str], Indicator]
 ) -> list[dict[str, str]]:
     found = FAMILY.fullmatch(family.replace(" ", ""))
-    form = "must be indicators(), with tag=… or without=…, or areas(), with kind=…"
+    form = "must be indicators(tag=… or without=…), areas(kind=…) or framework(id=…)"
     if not found:
         raise entry.refuse("for_each", form)
     of, key, value = found["of"], found["key"], found["value"]
-    if key not in {"indicators": (None, "tag", "without"), "areas": (None, "kind")}[of]:
+    if key not in KEYS[of]:
         raise entry.refuse("for_each", form)
-    members = _areas(value) if of == "areas" else _indicators(key, value, define)
+    if of == "indicators":
+        members = _indicators(key, value, define)
+    else:
+        members = _areas(value) if of == "areas" else _entries(value)
     if not members:
-        raise entry.refuse("for_each", "must find at least one", "Correct the tag or kind.")
+        raise entry.refuse("for_each", "must find at least one", "Correct the tag, kind or id.")
     return members
 
 
@@ -199,6 +208,20 @@ def _areas(kind: str | None) -> list[dict[str, str]]:
             "subject": area.code,
         }
         for area in sorted(catalogue.areas(kind), key=lambda area: area.name)
+    ]
+
+
+def _entries(framework: str) -> list[dict[str, str]]:
+    return [
+        {
+            "entry": id,
+            "number": id[1:],
+            "name": name[:1].upper() + name[1:],
+            "subject": id,
+        }
+        for found in catalogue.frameworks()
+        if found.id == framework
+        for id, name in found.names.items()
     ]
 
 

@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from evidence.data import catalogue
+from evidence.data import catalogue, practice
 from evidence.data.definitions import Dataset, Table
 from evidence.data.files import listing, root
 from evidence.data.reading import Problem, TextTable, read_text_table
 from evidence.data.schema import find_problems, typed
 from evidence.errors import DataError, EvidenceError
+
+PRACTICE = {
+    "data/raw/practice/*.yml": practice.cases,
+    "data/definitions/interventions.yml": practice.interventions,
+    "data/definitions/gain.yml": practice.targets,
+}
+"""Definitions of practice and gain: a workbook may do without them."""
 
 
 def load(id: str, table: str | None = None) -> pd.DataFrame:
@@ -65,6 +72,9 @@ def check(id: str | None = None) -> list[str]:
     found += _refused(catalogue.areas) + _refused(catalogue.frameworks)
     for indicator in catalogue.indicators():
         found += _refused(partial(catalogue.definition, indicator))
+    for pattern, stated in PRACTICE.items():
+        if listing(pattern):
+            found += _refused(stated)
     return found
 
 
