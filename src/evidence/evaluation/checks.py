@@ -21,6 +21,8 @@ LEAST_POINTS = 8
 """Points before and after an event below which no cause is claimed."""
 PLACEBO_POINTS = 6
 """Points needed either side of a placebo date."""
+KEPT = 0.5
+"""Share of a difference that must stay when the event is dated some periods off."""
 SIZE = 0.05
 """Probability at which a check calls a difference."""
 
@@ -150,6 +152,8 @@ def listed(result: Result) -> Result:
     )
     count = rows.loc[rows["outcome"] != "", "check"].nunique()
     text = f"All {count} checks are passed."
+    if (rows["outcome"] == NOT_SHOWN).any():
+        text = f"None of {count} checks failed, but chance may explain the difference."
     if wrong:
         text = f"{len(wrong)} of {count} checks are not passed: {', '.join(wrong)}."
     return Result(text=text, table=rows, settings={"method": "checks", **_asked(result)})
@@ -271,9 +275,7 @@ def _words(question: Question, size: str, main: Estimate, found: list[Check], ag
             f"({', '.join(wrong)})."
         )
     shown = all(check.outcome != NOT_SHOWN for check in found)
-    null = 1.0 if main.scale == "log" else 0.0
-    by_chance = main.low is not None and main.high is not None and main.low <= null <= main.high
-    if by_chance or not shown:
+    if not shown:
         return f"{lead} than without {question.event_label}: no effect is shown, nor ruled out."
     return (
         f"{lead} than without {question.event_label}: an effect of it, if nothing else changed "
@@ -370,20 +372,41 @@ def placebo_check(rows: Sequence[Check], too_few: str) -> list[Check]:
     return [verdict, *rows]
 
 
-def shift_check(rows: Sequence[Check], null: float) -> list[Check]:
-    """Return whether the sign stays when the event is dated up to `WINDOW` periods off."""
+def shift_check(rows: Sequence[Check], main: Check, null: float) -> list[Check]:
+    """Return whether a difference stays when the periods next to the event are left out.
+
+    It must keep its sign and at least half its size wherever the event is dated up to `WINDOW`
+    periods off, the periods in between left out; for ratios the size is that of the logarithm.
+    A difference whose own interval includes none has nothing to keep.
+
+    Parameters
+    ----------
+    rows
+        The difference for each date tried.
+    main
+        The difference as dated.
+    null
+        Value of no difference: 0, or 1 for ratios.
+    """
+    name = "shifted dates"
     values = [row.value for row in rows if row.value is not None]
-    if len(values) < 2 * WINDOW + 1:
+    if len(values) < 2 * WINDOW + 1 or main.value is None:
         few = "too few periods to move the date"
-        return [Check(check="shifted dates", outcome=NOT_POSSIBLE, found=few), *rows]
-    same = len({value > null for value in values}) == 1
-    verdict = Check(
-        check="shifted dates",
-        outcome=PASSED if same else FAILED,
-        found=f"{number(min(values))} to {number(max(values))} when dated up to {WINDOW} periods "
-        f"earlier or later: the sign {'stays' if same else 'changes'}",
-    )
-    return [verdict, *rows]
+        return [Check(check=name, outcome=NOT_POSSIBLE, found=few), *rows]
+    span = f"{number(min(values))} to {number(max(values))} when dated up to {WINDOW} periods off"
+    if main.low is not None and main.high is not None and main.low <= null <= main.high:
+        verdict, says = NOT_SHOWN, "its interval as dated includes no difference"
+    elif _least_share(values, main.value, null) >= KEPT:
+        verdict, says = PASSED, "it keeps its sign and half its size"
+    else:
+        verdict, says = FAILED, "it does not keep its sign and half its size"
+    return [Check(check=name, outcome=verdict, found=f"{span}: {says}"), *rows]
+
+
+def _least_share(values: Sequence[float], main: float, null: float) -> float:
+    away = np.log(values) if null == 1 else np.asarray(values, dtype=float)
+    whole = np.log(main) if null == 1 else main
+    return float(np.min(away / whole)) if whole else 0.0
 
 
 def around_event(

@@ -79,6 +79,15 @@ class _Panel:
     def shifted(self, steps: int) -> _Panel:
         return replace(self, start=np.where(self.ever, self.start + steps, NEVER))
 
+    def uncertain(self, steps: int) -> _Panel:
+        """The event dated some periods off, the periods in between left out."""
+        common = self.cohorts[0] if len(self.cohorts) == 1 else NEVER
+        own = np.where(self.ever, self.start, common)
+        far = np.where(own == NEVER, NEVER, own + steps)
+        kept = (self.at < np.minimum(own, far)) | (self.at >= np.maximum(own, far))
+        kept |= own == NEVER
+        return (self.shifted(steps) if steps > 0 else self).only(kept)
+
 
 def difference_in_differences(
     table: pd.DataFrame,
@@ -171,7 +180,7 @@ def difference_in_differences(
             "seed": seed,
             "permutation": permuted["how"],
         },
-        found=_checks(panel, chosen, covariance, level, found["df"]),
+        found=_checks(panel, chosen, covariance, level, found, main),
         doubts=_doubts(panel, study, permuted),
         around=_around(question, panel, labels),
         tiers=("did", "controlled_before_after"),
@@ -474,12 +483,28 @@ def _doubts(panel: _Panel, study: _Study, permuted: dict[str, Any]) -> list[Caut
     return found
 
 
-def _checks(panel: _Panel, method: str, covariance: str, level: float, df: float) -> list[Check]:
+def _checks(
+    panel: _Panel,
+    method: str,
+    covariance: str,
+    level: float,
+    found: dict[str, float],
+    estimate: Estimate,
+) -> list[Check]:
     fewest = min(len(set(panel.at[panel.at < start])) for start in panel.cohorts)
     reached = len(set(panel.clusters[panel.ever]))
     others = len(set(panel.clusters)) - reached
     enough = min(reached, others) >= (LEAST_SIDE if covariance == "CR2" else LEAST_DF)
+    df = found["df"]
     enough = enough and df >= LEAST_DF
+    main = Check(
+        check="effect",
+        outcome="",
+        found="",
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+    )
     return [
         Check(
             check="minimum points",
@@ -496,7 +521,7 @@ def _checks(panel: _Panel, method: str, covariance: str, level: float, df: float
         *placebo_check(
             _placebos(panel, covariance, level, fewest), "fewer than two periods before the event"
         ),
-        *shift_check(_shifts(panel, method, covariance, level), 0.0),
+        *shift_check(_shifts(panel, method, covariance, level), main, 0.0),
     ]
 
 
@@ -543,7 +568,7 @@ def _shifts(panel: _Panel, method: str, covariance: str, level: float) -> list[C
     chosen = METHODS[0] if method == "group-time" else method
     steps = range(-WINDOW, WINDOW + 1)
     tried = [
-        _tried(panel.shifted(step), chosen, covariance, level, f"{step:+d}", "shifted date")
+        _tried(panel.uncertain(step), chosen, covariance, level, f"{step:+d}", "shifted date")
         for step in steps
     ]
     return [check for check in tried if check is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -225,6 +225,78 @@ def controlled_series(
     )
 
 
+def before_and_after(
+    tables: Mapping[str, pd.DataFrame],
+    question: Question,
+    *,
+    units: Mapping[str, str],
+    period: str = "period",
+    value: str = "value",
+    control: str = "control",
+    later: int = 6,
+) -> Result:
+    """Set several figures side by side in the periods next to an event: description, no inference.
+
+    Parameters
+    ----------
+    tables
+        Table of each figure by its name, one row for each period.
+    question
+        Event and area.
+    units
+        Unit of each figure; those in ``%`` change by points, others by per cent.
+    period, value, control
+        Columns; the control may be absent.
+    later
+        Periods after the event of one more figure, to show what comes back.
+
+    Returns
+    -------
+    Result
+        Table: figure, unit, before, after (with their periods), change, change_control, later.
+
+    Raises
+    ------
+    DataError
+        If columns are absent, or a figure has nothing before or after the event.
+    """
+    rows = []
+    for name, table in tables.items():
+        require_columns(table, (period, value), "figures before and after an event")
+        labels, values = table[period].astype(str).tolist(), numbers_of(table, value)
+        other = numbers_of(table, control) if control in table else None
+        found = around_event(replace(question, unit=units.get(name, "")), labels, values, other)
+        if not found:
+            raise DataError(
+                f"{name!r} must have a figure before and after {question.event!r}; it has not. "
+                "Leave it out."
+            )
+        rows.append({"figure": name, "unit": units.get(name, "")} | _in_a_row(found))
+        on = count_periods(labels) == question.moment + later
+        rows[-1]["later"] = float(values[on][0]) if on.any() else np.nan
+    listed = "; ".join(f"{row['figure']} {signed(row['change'])}{_mark(row)}" for row in rows)
+    return Result(
+        text=f"{question.area or 'Figures'} from the last month before {question.event} to the "
+        f"first after: {listed}.",
+        table=pd.DataFrame(rows),
+        settings={"method": "before_and_after", "event": question.event, "later": later},
+    )
+
+
+def _in_a_row(found: tuple[Estimate, ...]) -> dict[str, Any]:
+    figures = {estimate.key: estimate for estimate in found}
+    row: dict[str, Any] = {}
+    for key in ("before", "after"):
+        row |= {f"{key}_period": figures[key].period, key: figures[key].value}
+    for key in ("change", "change_control"):
+        row[key] = figures[key].value if key in figures else np.nan
+    return row
+
+
+def _mark(row: dict[str, Any]) -> str:
+    return " points" if row["unit"] == "%" else "%"
+
+
 def _against(mine: Any, other: Any, contrast: str) -> Array:
     mine, other = np.asarray(mine, dtype=float), np.asarray(other, dtype=float)
     if contrast == "difference":
@@ -340,7 +412,7 @@ def _evaluated(
         estimates=others,
         table=table,
         settings=settings,
-        found=_checks(question, series),
+        found=_checks(question, series, _claimed(main, others)),
         doubts=doubts,
         around=around_event(question, series.labels, shown, None if beside is None else beside[1]),
         against="its earlier course gives"
@@ -350,14 +422,29 @@ def _evaluated(
     )
 
 
+def _claimed(main: Estimate, others: list[Estimate]) -> Estimate:
+    """What the words claim and checks look at: the level, unless only the slope has changed."""
+    trend = next((estimate for estimate in others if estimate.key == "trend"), main)
+    return main if _excludes_none(main) or not _excludes_none(trend) else trend
+
+
+def _excludes_none(estimate: Estimate) -> bool:
+    null = 1.0 if estimate.scale == "log" else 0.0
+    return not (estimate.low or 0.0) <= null <= (estimate.high or 0.0)
+
+
 def _then(main: Estimate, others: list[Estimate]) -> str:
     """How the course went on after the jump, in words."""
-    slopes = [estimate.value for estimate in others if estimate.key == "trend"]
-    if not slopes or slopes[0] is None:
+    trend = next((estimate for estimate in others if estimate.key == "trend"), None)
+    if trend is None:
         return ""
-    if main.scale == "log":
-        return f" at once, then {signed(100 * (slopes[0] - 1))}% a period,"
-    return f" at once, then {signed(slopes[0])} a period,"
+    log = main.scale == "log"
+    slope, low, high = (
+        f"{signed(100 * ((value or 1) - 1))}%" if log else signed(value)
+        for value in (trend.value, trend.low, trend.high)
+    )
+    limits = f" ({low} to {high})" if _claimed(main, others) is trend else ""
+    return f" at once, then {slope}{limits} a period,"
 
 
 def _require_sides(before: int, after: int, event: str) -> None:
@@ -480,29 +567,34 @@ def _course(
     return pd.DataFrame(shown)
 
 
-def _checks(question: Question, series: _Series) -> list[Check]:
-    moment = question.moment
+def _checks(question: Question, series: _Series, claimed: Estimate) -> list[Check]:
+    moment, key = question.moment, claimed.key
     earlier = series.only(series.at < moment)
     after = int((series.at >= moment).sum())
-    tried = [_shifted(question, series, step) for step in range(-WINDOW, WINDOW + 1)]
-    shifts = [check for check in tried if check is not None]
+    steps = range(-WINDOW, WINDOW + 1)
+    shifts = [_shifted(question, series, step, key) for step in steps]
+    main = Check(
+        check=key, outcome="", found="", value=claimed.value, low=claimed.low, high=claimed.high
+    )
     return [
         points_check(len(earlier.at), after),
         _straight(earlier),
         *placebo_check(
-            _placebos(question, earlier),
+            _placebos(question, earlier, key),
             f"fewer than {2 * PLACEBO_POINTS} points before the event",
         ),
-        *shift_check(shifts, 1.0 if series.log else 0.0),
+        *shift_check(
+            [check for check in shifts if check is not None], main, 1.0 if series.log else 0.0
+        ),
     ]
 
 
-def _shifted(question: Question, series: _Series, step: int) -> Check | None:
+def _shifted(question: Question, series: _Series, step: int, key: str) -> Check | None:
     """The event dated some periods off, the periods in between left out: their side is in doubt."""
     moment = question.moment
     first, last = min(moment, moment + step), max(moment, moment + step)
     certain = series.only((series.at < first) | (series.at >= last))
-    return _moved(question, certain, last, f"{step:+d}", "shifted date")
+    return _moved(question, certain, last, key, f"{step:+d}", "shifted date")
 
 
 def _straight(earlier: _Series) -> Check:
@@ -530,19 +622,23 @@ def _straight(earlier: _Series) -> Check:
     )
 
 
-def _placebos(question: Question, earlier: _Series) -> list[Check]:
+def _placebos(question: Question, earlier: _Series, key: str) -> list[Check]:
     """The event put at a quarter, half and three quarters of the time before it."""
     count = len(earlier.at)
     places = {round(count * share) for share in (0.25, 0.5, 0.75)}
     inside = sorted(p for p in places if PLACEBO_POINTS <= p <= count - PLACEBO_POINTS)
     tried = [
-        _moved(question, earlier, int(earlier.at[place]), earlier.labels[place], "placebo date")
+        _moved(
+            question, earlier, int(earlier.at[place]), key, earlier.labels[place], "placebo date"
+        )
         for place in inside
     ]
     return [check for check in tried if check is not None]
 
 
-def _moved(question: Question, series: _Series, moment: int, at: str, name: str) -> Check | None:
+def _moved(
+    question: Question, series: _Series, moment: int, key: str, at: str, name: str
+) -> Check | None:
     """The main estimate with the event at another moment; None where that cannot be fitted."""
     after = series.at >= moment
     if min(after.sum(), (~after).sum()) < LEAST_SIDE:
@@ -552,7 +648,7 @@ def _moved(question: Question, series: _Series, moment: int, at: str, name: str)
         fit = series.fit(names, design)
     except DataError:
         return None
-    found = fit.contrasts(_rows(names, design, after)["level"], question.level)
+    found = fit.contrasts(_rows(names, design, after)[key], question.level)
     put = _unlogged if series.log else float
     return Check(
         check=name,

@@ -347,6 +347,8 @@ def _checks(
 ) -> list[Check]:
     before = wide.before(moment)
     count = int(before.sum())
+    mean = float(gap[~before].mean())
+    main = Check(check="effect", outcome="", found="", value=mean)
     return [
         Check(
             check="minimum points",
@@ -356,8 +358,8 @@ def _checks(
         _close(wide, before, gap),
         *_placebo_date(wide, before),
         _placebo_units(ratios),
-        *_without_donors(gap[~before].mean(), omitted),
-        *shift_check(_shifts(wide, moment), 0.0),
+        *_without_donors(mean, omitted),
+        *shift_check(_shifts(wide, moment), main, 0.0),
     ]
 
 
@@ -442,13 +444,15 @@ def _without_donors(mean: float, omitted: dict[str, float]) -> list[Check]:
 
 
 def _shifts(wide: _Wide, moment: int) -> list[Check]:
+    """The event dated some periods off, the periods in between left out."""
     found = []
     for step in range(-WINDOW, WINDOW + 1):
-        before = wide.before(moment + step)
-        if before.sum() < 2 or before.all():
+        before = wide.before(min(moment, moment + step))
+        after = ~wide.before(max(moment, moment + step))
+        if before.sum() < 2 or not after.any():
             continue
         weights = simplex_weights(wide.treated[before], wide.donors[before])
-        gap = (wide.treated - wide.donors @ weights)[~before].mean()
+        gap = (wide.treated - wide.donors @ weights)[after].mean()
         found.append(
             Check(check="shifted date", outcome="", at=f"{step:+d}", value=float(gap), found="")
         )
