@@ -9,7 +9,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-PARTS = ("style", "variation", "synthesis", "evaluation", "practice")
+PARTS = (
+    "style",
+    "variation",
+    "inequality",
+    "maps",
+    "multiples",
+    "synthesis",
+    "evaluation",
+    "practice",
+)
 """Modules whose `__all__` is offered here."""
 
 
