@@ -43,6 +43,14 @@ def test_an_answer_that_could_not_be_had_keeps_its_row_and_reason():
     assert Result.from_json(result.to_json()) == result
 
 
+def test_the_number_of_studies_can_be_stated():
+    result = side_by_side(
+        FOUND, direction_better="higher", measure="SMD", studies={"first": 12, "third": 1}
+    )
+
+    assert result.table["k"].tolist() == [12, 3, 1, 5]
+
+
 def test_standardised_differences_are_also_given_in_people():
     result = side_by_side(FOUND, direction_better="higher", measure="SMD")
 

@@ -26,6 +26,7 @@ def side_by_side(
     what: str = "analyses",
     better: str = "the intervention",
     worse: str = "control",
+    studies: Mapping[str, int] | None = None,
 ) -> Result:
     """Return one row per answer, each read by the same rule; those that failed keep their row.
 
@@ -42,6 +43,8 @@ def side_by_side(
         What the rows are, in the plural: ``analyses``, ``groups``, ``treatments``.
     better, worse
         Who is favoured on either side of no effect.
+    studies
+        Number of studies to state by name, in place of the estimate's own.
 
     Returns
     -------
@@ -69,7 +72,9 @@ def side_by_side(
         _row(name, result, key, measure, null, sign, direction_better)
         for name, (result, key) in found.items()
     ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"k": "Int64"})
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    stated = table["name"].map(dict(studies or {}))
+    table["k"] = stated.where(stated.notna(), table["k"]).astype("Int64")
     settings = {
         "measure": measure, "direction_better": direction_better, "null": null, "rows": what,
         "better": better, "worse": worse,
