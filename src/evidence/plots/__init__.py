@@ -16,6 +16,11 @@ PARTS = (
     "maps",
     "multiples",
     "synthesis",
+    "choices",
+    "small_study",
+    "networks",
+    "bias_risk",
+    "published",
     "evaluation",
     "practice",
 )
