@@ -210,6 +210,64 @@ def test_the_bootstrap_takes_its_seed():
     assert (one.low, one.high) != (other.low, other.high)
 
 
+LINEAGE = pd.DataFrame(
+    {
+        "from_code": ["07M", "07R", "08C", "93C", "07L"],
+        "to_code": ["93C", "93C", "W2U", "QMJ", "07L"],
+    }
+)
+
+
+def on_maps(*codes):
+    return pd.DataFrame({"area_code": codes, "numerator": 40, "denominator": 100})
+
+
+def test_an_area_and_the_one_that_took_it_over_are_not_both_counted():
+    rows = areas.one_map(on_maps("07L", "07M", "07R", "93C", "08C"), LINEAGE)
+
+    assert rows["status"].tolist() == [
+        "ok",
+        "ok",
+        "ok",
+        "map of another date: 07M and 07R",
+        "ok",
+    ]
+
+
+def test_the_older_area_leaves_where_the_newer_map_has_more_rows():
+    split = pd.DataFrame({"from_code": ["OLD", "OLD"], "to_code": ["N1", "N2"]})
+
+    rows = areas.one_map(on_maps("OLD", "N1", "N2"), split)
+
+    assert rows["status"].tolist() == ["map of another date: N1 and N2", "ok", "ok"]
+
+
+def test_an_heir_of_an_heir_is_found():
+    rows = areas.one_map(on_maps("07M", "QMJ"), LINEAGE)
+
+    assert rows["status"].tolist() == ["ok", "map of another date: 07M"]
+
+
+def test_a_funnel_names_the_area_of_another_map_and_judges_the_rest():
+    table = on_maps("07L", "07M", "07R", "08C", "93C")
+
+    result = limits.funnel(areas.one_map(table, LINEAGE), direction_better="higher")
+
+    assert result["pooled"].k == 4
+    assert "No figure for 1 area (map of another date: 07M and 07R): 93C." in repr(result)
+
+
+def test_areas_of_one_map_keep_their_status():
+    table = on_maps("07M", "07R").assign(status=["ok", "suppressed"])
+
+    pd.testing.assert_frame_equal(areas.one_map(table, LINEAGE), table)
+
+
+def test_a_lineage_without_its_columns_is_refused():
+    with pytest.raises(DataError, match="needs the columns 'from_code', 'to_code'"):
+        areas.one_map(on_maps("07M"), pd.DataFrame({"old": []}))
+
+
 def test_the_nearest_areas_are_peers_and_their_distance_is_in_standard_deviations():
     table = pd.DataFrame({"area_code": list("ABCD"), "score": [0.0, 1.0, 5.0, 6.0]})
 

@@ -118,6 +118,35 @@ def test_turning_time_round_turns_the_slope():
     assert there["chi2"].value == pytest.approx(back["chi2"].value)
 
 
+def test_a_trend_takes_periods_in_order_of_time_and_keeps_their_gaps():
+    table = months([10, 20, 30, 45], [100] * 4)
+
+    turned = comparison.trend(table.iloc[[2, 0, 3, 1]], direction_better="none")
+    gap = comparison.trend(table.drop(index=1), direction_better="none")
+    by_place = comparison._slope(
+        np.array([1.0, 3.0, 4.0]), np.array([10, 30, 45.0]), np.full(3, 100.0), "binomial"
+    )
+
+    assert turned["odds_slope"].value == pytest.approx(
+        comparison.trend(table, direction_better="none")["odds_slope"].value
+    )
+    assert gap["odds_slope"].value == pytest.approx(by_place[0])
+
+
+@pytest.mark.parametrize(
+    ("periods", "words"),
+    [
+        (["2019", "2019", "2020"], "a trend needs one row for each period; repeated: 2019"),
+        (["2014-16", "2015-17", "2016-18"], "must not overlap; '2014-16' and '2015-17' do"),
+    ],
+)
+def test_a_trend_over_repeated_or_overlapping_periods_is_refused(periods, words):
+    table = months([10, 20, 30], [100] * 3).assign(period=periods)
+
+    with pytest.raises(DataError, match=words):
+        comparison.trend(table, direction_better="none")
+
+
 @pytest.mark.parametrize("x", [[0, 0, 0], [5, 5, 5]])
 def test_no_events_or_only_events_are_a_reason_and_not_a_number(x):
     result = comparison.trend(months(x, [5, 5, 5]), direction_better="none")

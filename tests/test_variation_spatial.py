@@ -130,13 +130,23 @@ def test_an_island_is_said_and_the_others_are_answered():
     assert "Areas without neighbours: A4." in repr(result)
 
 
+def test_an_area_without_a_value_is_named_and_the_others_are_answered():
+    table, near = chain([1.0, 2, np.nan, 4, 9])
+
+    result = spatial.autocorrelation(table, neighbours=near)
+
+    assert result.table["area_code"].tolist() == ["A0", "A1", "A3", "A4"]
+    assert "No value for 1 area, left out of the map: A2." in repr(result)
+    assert "Only 4 areas" in repr(result)
+
+
 @pytest.mark.parametrize(
     ("values", "drop", "words"),
     [
         ([1.0, 2, 3, 4], "A2", "A2 has no entry"),
         ([1.0, 2, 3], None, "3 came"),
-        ([1.0, 1, 1, 1], None, "two that differ"),
-        ([1.0, np.nan, 1, 2], None, "a value in every area"),
+        ([1.0, 1, 1, 1], None, "two values that differ"),
+        ([1.0, np.nan, 1, 2], None, "3 came"),
     ],
 )
 def test_a_wrong_map_is_refused(values, drop, words):

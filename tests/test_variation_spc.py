@@ -221,6 +221,9 @@ def test_improvement_and_concern_change_places_with_the_direction(values):
         (["2019 Q4", "2020 Q1"], [8079, 8080], "quarter"),
         (["2019", "2020"], [2019, 2020], "year"),
         (["1", "2"], [1, 2], "number"),
+        (["2012-14", "2015-17", "2021-23"], [0, 1, 3], "window"),
+        (["2024-04 to 2024-06", "2024-01 to 2024-03"], [1, 0], "window"),
+        (["12 months to 2024-03", "12 months to 2023-03"], [1, 0], "window"),
     ],
 )
 def test_periods_are_counted_so_that_neighbours_differ_by_one(labels, numbers, kind):
@@ -242,6 +245,36 @@ def test_periods_are_counted_so_that_neighbours_differ_by_one(labels, numbers, k
             "inside the series, 2000-01 to 2000-03; got '2030-01'",
         ),
         (months([1, 2, 3]), {"breaks": [{"label": "merger"}]}, "a break has a 'date'"),
+        (
+            months([1, 2, 3]).assign(period=["2014-16", "2015-17", "2016-18"]),
+            {},
+            "must not overlap; '2014-16' and '2015-17' do",
+        ),
+        (
+            months([1, 2, 3]).assign(period=[f"12 months to 2024-0{at}" for at in (1, 2, 3)]),
+            {},
+            "must not overlap; '12 months to 2024-01' and '12 months to 2024-02' do",
+        ),
+        (
+            months([1, 2, 3]).assign(period=["2008-10", "2009-11", "2010-12"]),
+            {},
+            "months 13 apart or overlapping windows of three years",
+        ),
+        (
+            months([1, 2, 3]).assign(period=["2014-16", "2017-20", "2021-23"]),
+            {},
+            "must all span as many periods",
+        ),
+        (
+            months([1, 2, 3]).assign(period=["2014-16", "2018-20", "2021-23"]),
+            {},
+            "without a part of one between them",
+        ),
+        (
+            months([1, 2]).assign(period=["2024-11", "2024-11-15"]),
+            {},
+            "two dates fall into one",
+        ),
         (months([1, 2, 3]), {"direction_better": "up"}, "direction_better must be one of"),
         (months([]), {}, "the table has no rows"),
         (months([1, 2]).drop(columns="value"), {}, "needs the columns 'value'"),
@@ -250,6 +283,13 @@ def test_periods_are_counted_so_that_neighbours_differ_by_one(labels, numbers, k
 def test_a_wrong_series_is_refused_by_name(table, choices, words):
     with pytest.raises(DataError, match=words):
         chart(table, **choices)
+
+
+def test_many_charts_refuse_windows_that_overlap():
+    table = months([1, 2, 3]).assign(period=["2014-16", "2015-17", "2016-18"], series="A")
+
+    with pytest.raises(DataError, match="'2014-16' and '2015-17' do"):
+        spc.charts(table, by=["series"], direction_better="none")
 
 
 def test_two_points_are_no_chart_but_a_reason():

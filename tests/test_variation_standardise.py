@@ -93,17 +93,42 @@ def test_the_european_standard_adds_up_to_a_hundred_thousand_in_nineteen_bands()
     assert sum(standardise.ESP2013.values()) == 100_000
 
 
-def test_a_missing_age_band_is_refused_by_area():
+@pytest.mark.parametrize("rate", [standardise.direct_rates, standardise.indirect_ratios])
+def test_a_missing_age_band_is_named_and_the_other_areas_are_answered(rate):
     table = pd.concat([two_bands(), two_bands(area="B").iloc[:1]])
 
-    with pytest.raises(DataError, match="the same 2 age bands; B lacks some"):
-        standardise.direct_rates(table)
+    rows = rate(table).set_index("area_code")
+
+    assert rows.loc["B", "status"] == "no count in age band old"
+    assert np.isnan(rows.loc["B", ["value", "low", "high"]].astype(float)).all()
+    alone = rate(two_bands()).iloc[0]
+    assert rows.loc["A", ["value", "low", "high", "status"]].equals(
+        alone[["value", "low", "high", "status"]].rename("A")
+    )
 
 
-def test_a_missing_count_is_refused_by_area_and_band():
+@pytest.mark.parametrize("rate", [standardise.direct_rates, standardise.indirect_ratios])
+def test_a_missing_count_is_named_by_band_and_is_not_zero(rate):
+    table = pd.concat([two_bands(), two_bands(area="B").assign(numerator=[10, np.nan])])
+
+    rows = rate(table)
+
+    assert rows["status"].tolist() == ["ok", "no count in age band old"]
+    assert rows["value"].isna().tolist() == [False, True]
+
+
+def test_a_missing_count_of_repeat_events_is_not_zero():
+    table = pd.concat([two_bands(events=(60, 60)), two_bands((np.nan, 60), area="B")])
+
+    rows = standardise.direct_rates(table.assign(frequency=1), frequency="frequency")
+
+    assert rows["status"].tolist() == ["ok", "no count in age band young"]
+
+
+def test_no_area_with_every_age_band_is_refused():
     table = two_bands().assign(numerator=[10, np.nan])
 
-    with pytest.raises(DataError, match="missing in A old"):
+    with pytest.raises(DataError, match=r"an area with all 2 age bands.* none has them"):
         standardise.direct_rates(table)
 
 

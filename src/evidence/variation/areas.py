@@ -468,6 +468,78 @@ def _variation_doubts(rows: pd.DataFrame, e: Array) -> tuple[Caution, ...]:
     return tuple(doubts)
 
 
+def one_map(
+    table: pd.DataFrame,
+    lineage: pd.DataFrame,
+    *,
+    area_code: str = "area_code",
+    status: str = "status",
+    from_code: str = "from_code",
+    to_code: str = "to_code",
+) -> pd.DataFrame:
+    """Return the table with a status that leaves out areas of another map.
+
+    An area and the area that took it over hold the same people: together they would count them
+    twice. Of each such family the side with more rows stays (the older one if both have as many).
+
+    Parameters
+    ----------
+    table
+        One row per area.
+    lineage
+        One row per change of areas: which code became which. A row from a code to itself, such as
+        a change of name, is passed over.
+    area_code, status
+        Columns of `table`; without a status every row is taken to be ``ok``.
+    from_code, to_code
+        Columns of `lineage`.
+
+    Returns
+    -------
+    DataFrame
+        The rows of `table`; where an area is of another map its status names those that stay, and
+        every analysis says so and answers the rest.
+
+    Raises
+    ------
+    DataError
+        If columns are absent.
+    """
+    require_columns(table, (area_code,), "a check of maps")
+    require_columns(lineage, (from_code, to_code), "a lineage of areas")
+    codes = table[area_code].astype("str")
+    heirs = _heirs(lineage[from_code].astype("str"), lineage[to_code].astype("str"))
+    here = set(codes)
+    clashes = [(old, new) for old in sorted(here) for new in sorted(heirs.get(old, set()) & here)]
+    other: dict[str, str] = {}
+    for new in dict.fromkeys(new for _, new in clashes):
+        older = [old for old, heir in clashes if heir == new]
+        newer = [heir for old, heir in clashes if old in older]
+        leaving, staying = ([new], older) if len(older) >= len(set(newer)) else (older, newer)
+        for code in leaving:
+            other[code] = f"map of another date: {words.listed(list(dict.fromkeys(staying)))}"
+    given = table[status] if status in table.columns else pd.Series(OK, index=table.index)
+    found = codes.map(other)
+    return table.assign(**{status: given.where(found.isna(), found).astype("str")})
+
+
+def _heirs(old: pd.Series, new: pd.Series) -> dict[str, set[str]]:
+    """Return for each code every code that it became, also by way of others."""
+    nearest: dict[str, set[str]] = {}
+    for code, heir in zip(old, new, strict=True):
+        if code != heir:
+            nearest.setdefault(code, set()).add(heir)
+    found = {}
+    for code in nearest:
+        reached, waiting = set[str](), [code]
+        while waiting:
+            for heir in nearest.get(waiting.pop(), set()) - reached:
+                reached.add(heir)
+                waiting.append(heir)
+        found[code] = reached - {code}
+    return found
+
+
 def peers(
     table: pd.DataFrame,
     *,

@@ -11,7 +11,8 @@ from scipy import stats
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import OK, counts, require_choice, require_columns
+from evidence.variation.checks import OK, counts, require_choice, require_columns, require_unique
+from evidence.variation.periods import period_numbers
 
 
 def with_benchmark(
@@ -148,7 +149,8 @@ def trend(
     Parameters
     ----------
     table
-        One row per period in order of time, with counts; at least three with a figure.
+        One row per period, with counts; at least three with a figure. Without a column of
+        periods the rows are taken to be in order of time.
     direction_better
         ``higher``, ``lower`` or ``none``.
     level
@@ -167,12 +169,12 @@ def trend(
     Raises
     ------
     DataError
-        If columns are absent or a count is negative.
+        If columns are absent, a count is negative, or periods repeat, overlap or have no order.
 
     References
     ----------
-    Armitage, Biometrics 1955;11:375-386. Periods are scored by their place among all rows, so a
-    missing one leaves its gap. People counted in several periods make p too small.
+    Armitage, Biometrics 1955;11:375-386. Periods are scored by their place in time, so a missing
+    one leaves its gap. People counted in several periods make p too small.
     """
     x, n, reasons = rates.read_counts(table, numerator, denominator, status, bounded=True)
     used = reasons == OK
@@ -182,7 +184,7 @@ def trend(
         return Result.could_not(
             f"{name}: no trend tested", "it takes three periods with and without events"
         )
-    place = np.flatnonzero(used).astype(float) + 1
+    place = _places(table, period)[used]
     chi2 = _armitage(place, x[used], n[used])
     p = float(stats.chi2.sf(chi2, 1))
     about: dict[str, Any] = {"outcome": indicator, "area": area, "design": "descriptive"}
@@ -211,6 +213,15 @@ def trend(
             ),
         ),
     )
+
+
+def _places(table: pd.DataFrame, period: str) -> np.ndarray:
+    """Return each row's place in time, counted from 1."""
+    if period not in table.columns:
+        return np.arange(1.0, len(table) + 1)
+    require_unique(table, [period], "a trend")
+    numbers, _ = period_numbers(table[period].tolist())
+    return (numbers - numbers.min() + 1).astype(float)
 
 
 def _p_words(p: float) -> str:

@@ -22,6 +22,7 @@ from evidence.variation.checks import counts, require_choice, require_columns, r
 Array = np.ndarray
 
 STYLES = ("row", "binary")
+FEW_AREAS = 10
 PERMUTATIONS = 999
 
 
@@ -41,7 +42,7 @@ def autocorrelation(
     Parameters
     ----------
     table
-        One row per area with a value.
+        One row per area with a value; areas without one are left out and named in a caution.
     neighbours
         For every area the codes of its neighbours; areas outside the table are left out.
     value, area_code
@@ -65,8 +66,8 @@ def autocorrelation(
     Raises
     ------
     DataError
-        If columns are absent, areas repeat, an area has no entry in `neighbours`, or there are
-        fewer than four areas or two values.
+        If columns are absent, areas repeat, an area has no entry in `neighbours`, or fewer than
+        four areas or two values are left.
 
     References
     ----------
@@ -74,12 +75,15 @@ def autocorrelation(
     moments); Getis and Ord, Geogr Anal 1992;24:189-206.
     """
     require_choice(style, STYLES, "style")
+    require_columns(table, (area_code, value), "spatial autocorrelation")
+    absent = table.loc[table[value].isna(), area_code].astype("str").tolist()
+    table = table[table[value].notna()]
     binary, places = _weights(table, neighbours, area_code, value)
     y = table[value].to_numpy(dtype=float)
-    if len(np.unique(y)) < 2 or np.isnan(y).any():
+    if len(np.unique(y)) < 2:
         raise DataError(
-            "spatial autocorrelation needs a value in every area, and two that differ. "
-            "Leave areas without a value out, with their entries in neighbours."
+            f"spatial autocorrelation needs two values that differ; all {len(y)} areas have the "
+            "same. Choose another indicator or period."
         )
     weights = _styled(binary, style)
     moments = _moments(weights, y)
@@ -106,7 +110,7 @@ def autocorrelation(
             "seed": seed,
             "indicator": indicator,
         },
-        cautions=_doubts(local),
+        cautions=_doubts(local, absent),
     )
 
 
@@ -235,8 +239,20 @@ def _finding(found: _Moments, p: float, indicator: str) -> str:
     )
 
 
-def _doubts(local: pd.DataFrame) -> tuple[Caution, ...]:
+def _doubts(local: pd.DataFrame, absent: Sequence[str]) -> tuple[Caution, ...]:
     doubts = []
+    if absent:
+        doubts.append(
+            Caution(
+                "suppression",
+                f"No value for {words.plural(len(absent), 'area')}, left out of the map: "
+                f"{words.listed(absent)}.",
+            )
+        )
+    if len(local) < FEW_AREAS:
+        doubts.append(
+            Caution("few_units", f"Only {len(local)} areas: likeness of neighbours is uncertain.")
+        )
     islands = local.loc[local["neighbours"] == 0, "area_code"].tolist()
     if islands:
         doubts.append(Caution("other", f"Areas without neighbours: {words.listed(islands)}."))

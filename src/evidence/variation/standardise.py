@@ -101,7 +101,8 @@ def direct_rates(
     Raises
     ------
     DataError
-        If columns are absent, counts are negative, or an area lacks an age band that others have.
+        If columns are absent, counts are negative, or no area has every age band. An area that
+        lacks a band, or a count in it, has no figure: its status names the band.
 
     References
     ----------
@@ -111,7 +112,7 @@ def direct_rates(
     require_choice(method, ("dobson", "gamma"), "method")
     require_level(level)
     cells = _cells(table, by, band, events, population, standard, frequency)
-    _check_bands(cells)
+    lacking = _lacking(cells)
     area, names = pd.factorize(cells["area"], sort=True)
     people = cells["population"].to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -126,9 +127,10 @@ def direct_rates(
         heaviest = pd.Series(per_event).groupby(area).max().to_numpy() / weight
         low, high = _fay_feuer(rate, variance, heaviest, level)
     empty = np.bincount(area, people == 0) > 0
+    absent = np.array([lacking.get(name, "") for name in names], dtype=object)
     status = np.select(
-        [empty, total < fewest],
-        ["a band without people", f"fewer than {fewest} events"],
+        [absent != "", empty, total < fewest],
+        [absent, "a band without people", f"fewer than {fewest} events"],
         OK,
     )
     shown = status == OK
@@ -169,28 +171,39 @@ def _cells(
             "standard": counts(table, standard),
         }
     )
-    absent = cells[cells.isna().any(axis=1)]
-    if len(absent):
-        raise DataError(
-            "a standardised rate needs events, population and standard in every age band; missing "
-            f"in {words.listed([f'{row.area} {row.band}' for row in absent.itertuples()])}. "
-            "Leave the area out, or fill the band."
-        )
     if not frequency:
         return cells
     together = {"events": "sum", "squares": "sum", "population": "first", "standard": "first"}
-    return cells.groupby(["area", "band"], sort=False, as_index=False).agg(together)
+    grouped = cells.groupby(["area", "band"], sort=False, as_index=False)
+    gaps = grouped["events"].count()["events"] < grouped.size()["size"]
+    joined = grouped.agg(together)
+    joined.loc[gaps.to_numpy(), ["events", "squares"]] = np.nan
+    return joined
 
 
-def _check_bands(cells: pd.DataFrame) -> None:
-    bands = cells["band"].nunique()
-    found = cells.groupby("area", sort=True).size()
-    short = found[found < bands].index.astype(str).tolist()
-    if short:
+def _lacking(cells: pd.DataFrame) -> dict[object, str]:
+    """Return, for each area that lacks an age band or a count in one, words that name the bands.
+
+    A band without people is a row with population 0, never an absent row.
+    """
+    complete = cells[cells.notna().all(axis=1)]
+    bands = cells["band"].drop_duplicates().tolist()
+    found = complete.groupby("area", sort=False).size().reindex(cells["area"].unique())
+    short = found[found.fillna(0) < len(bands)].index
+    if short.empty:
+        return {}
+    if len(short) == len(found):
         raise DataError(
-            f"every area must have the same {bands} age bands; {words.listed(short)} lacks some. "
-            "A band without people is a row with population 0, never an absent row."
+            f"a standardised rate needs an area with all {words.plural(len(bands), 'age band')}, "
+            "with events, population and standard in each; none has them. A band without people "
+            "is a row with population 0, never an absent row."
         )
+    present = complete.groupby("area", sort=False)["band"].agg(set)
+    return {
+        area: "no count in age band "
+        + words.listed([str(band) for band in bands if band not in present.get(area, set())])
+        for area in short
+    }
 
 
 def _dobson(rate: Array, variance: Array, total: Array, level: float) -> tuple[Array, Array]:
@@ -249,8 +262,8 @@ def indirect_ratios(
     Raises
     ------
     DataError
-        If columns are absent, counts are negative, an area lacks an age band, or a reference band
-        has no people.
+        If columns are absent, counts are negative, no area has every age band, or a reference
+        band has no people. An area that lacks a band has no figure: its status names the band.
 
     References
     ----------
@@ -260,7 +273,7 @@ def indirect_ratios(
     reference = (reference_events, reference_population)
     cells = _cells(table, by, band, events, population, reference_population, None)
     require_columns(table, reference, "an indirectly standardised ratio")
-    _check_bands(cells)
+    lacking = _lacking(cells)
     if (cells["standard"] == 0).any():
         raise DataError("every age band of the reference needs people; one has none. Join bands.")
     cells["at_reference"] = counts(table, reference_events) / cells["standard"]
@@ -270,13 +283,18 @@ def indirect_ratios(
     limits = rates.count_limits if method == "byar" else rates.poisson_exact
     low, high = limits(observed, level)
     crude = np.bincount(area, cells["at_reference"] * cells["standard"])
-    reference_rate = crude / np.bincount(area, cells["standard"]) * multiplier
+    with np.errstate(invalid="ignore"):
+        reference_rate = crude / np.bincount(area, cells["standard"]) * multiplier
     with np.errstate(divide="ignore", invalid="ignore"):
         found = {
             name: np.where(expected > 0, value / expected, np.nan)
             for name, value in (("value", observed), ("low", low), ("high", high))
         }
     used = np.where((observed < rates.SMALL_COUNT) | (method == "exact"), "exact", "byar")
+    absent = np.array([lacking.get(name, "") for name in names], dtype=object)
+    status = np.select([absent != "", expected == 0], [absent, "no event expected"], OK)
+    for values in found.values():
+        values[absent != ""] = np.nan
     return pd.DataFrame(
         {
             by: names,
@@ -288,7 +306,7 @@ def indirect_ratios(
             "rate_high": found["high"] * reference_rate,
             "reference_rate": reference_rate,
             "method": pd.Series(used, dtype="str"),
-            "status": pd.Series(np.where(expected > 0, OK, "no event expected"), dtype="str"),
+            "status": pd.Series(status, dtype="str"),
         }
     )
 
