@@ -30,6 +30,7 @@ GROUPS = f"{PANEL}/london_ccg_talking_therapies_by_group_counts.parquet"
 ANNUAL = "nhs_talking_therapies_annual/measures_annual.parquet"
 SERVICES = "nhs_talking_therapies_monthly/london_services_monthly_panel_2021-01_to_2026-03.csv"
 SERVICE_PLACES = "nhs_talking_therapies_monthly/london_provider_to_borough_curated.csv"
+CONTACT = "mhsds_people_in_contact_monthly/england_people_in_contact_monthly_2016-04_to_2024-04.csv"
 QOF = "qof_mental_health_ccg/qof_dep_smi_ccg_2013-14_to_2019-20.csv"
 TRIALS = "metapsy_depression_psyctr/depression_psyctr_utf8.csv"
 
@@ -441,6 +442,12 @@ def california_prop99() -> pd.DataFrame:
     )
     long = source.melt(["year"], var_name="state", value_name="packs")
     return ordered(long, ["year", "state", "packs"], ["state", "year"])
+
+
+@carries("people_in_contact/months")
+def people_in_contact() -> pd.DataFrame:
+    source = read(CONTACT)
+    return pd.DataFrame({"period": source["date"].str[:7], "people": source["count"]})
 
 
 def as_csv(frame: pd.DataFrame) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from evidence import data
 from evidence.data.services import DATASET, SERIES, service_events, service_months
 from evidence.evaluation.checks import CAUSAL, Question
-from evidence.evaluation.series import controlled_series
+from evidence.evaluation.series import controlled_series, interrupted_series
 
 ROOT = Path(__file__).resolve().parents[1]
 EVENTS = {
@@ -76,3 +76,16 @@ def test_the_services_of_the_events_are_those_of_the_data():
     for event, codes in EVENTS.items():
         row = events.loc[event]
         assert {*row["old_codes"].split(";"), row["new_code"]} == set(codes)
+
+
+def test_the_pandemic_lowered_the_number_of_people_in_contact_in_england():
+    """1,404,004 in February 2020, 1,294,865 in May; the course before it went up."""
+    months = data.load("people_in_contact").set_index("period")["people"]
+    table = months["2017-01":"2021-12"].reset_index()
+    question = Question(event="2020-04", event_label="the pandemic", direction_better="none")
+    result = interrupted_series(table, question, value="people", harmonics=1)
+
+    assert months["2020-02"] == 1_404_004
+    assert months["2020-05"] == 1_294_865
+    assert result["level"].high < 0
+    assert result["trend"].low > 0

@@ -53,7 +53,6 @@ def test_a_clean_step_and_bend_are_found_exactly():
     assert result["level"].value == pytest.approx(7)
     assert result["trend"].value == pytest.approx(0.5)
     assert result["mean"].value == pytest.approx(7 + 0.5 * 23 / 2)
-    assert result["total"].value == pytest.approx(24 * (7 + 0.5 * 23 / 2))
     assert result.table["counterfactual"].iloc[-1] == pytest.approx(68)
     assert result.settings["coefficients"]["time"] == pytest.approx(1)
 

@@ -136,7 +136,7 @@ def interrupted_series(
     -------
     Result
         Estimates ``level`` (the main one), ``trend``, ``mean`` (mean difference over the periods
-        after), ``total``, ``correlation``, ``dispersion``, ``durbin_watson``, ``r2``. Table:
+        after), ``correlation``, ``dispersion``, ``durbin_watson``, ``r2``. Table:
         period, value, fitted, counterfactual, low, high, phase. Checks (see `checks.listed`):
         minimum points, earlier trend, placebo dates, shifted dates (up to three periods off, the
         periods in between left out), series breaks; one that is not passed takes causal words away
@@ -492,7 +492,7 @@ def _estimates(
         )
         for at, key in enumerate(rows)
     }
-    further = _further(series, fit, design, after, made["mean"])
+    further = _further(series, fit, design)
     return made.pop("level"), [*made.values(), *further]
 
 
@@ -500,23 +500,8 @@ def _unlogged(value: float) -> float:
     return float(np.exp(value))
 
 
-def _further(
-    series: _Series, fit: Fit, design: Array, after: Array, mean: Estimate
-) -> list[Estimate]:
+def _further(series: _Series, fit: Fit, design: Array) -> list[Estimate]:
     found = []
-    if not series.log:
-        count = int(after.sum())
-        found.append(
-            replace(
-                mean,
-                key="total",
-                value=(mean.value or 0) * count,
-                low=(mean.low or 0) * count,
-                high=(mean.high or 0) * count,
-                se=(mean.se or 0) * count,
-                measure="sum of differences from the course without the event",
-            )
-        )
     if fit.correlation is not None:
         measure = "correlation of neighbouring errors"
         found.append(Estimate(key="correlation", value=fit.correlation, measure=measure))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from evidence.errors import DataError
 from evidence.evaluation.checks import number, signed
@@ -230,6 +231,7 @@ def _in_unit(result: Result) -> str:
 def _frame(axes: Axes, result: Result, width: int = 44) -> None:
     headline(axes, _subject(result), width)
     axes.set_ylabel(result.settings["unit"] or "value")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def _event_at(rows: pd.DataFrame) -> int:
