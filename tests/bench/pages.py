@@ -198,7 +198,11 @@ def changed_definition(bars: Bars, workbook: Workbook, pages: list[dict[str, Any
         ended = must(workbook.evidence("build"), "evidence build")
         told(f"evidence build after the {name} of an indicator changed", ended.cost)
         more, fewer = sorted(set(ended.ran) - expected), sorted(expected - set(ended.ran))
-        wrong = f"; too many: {more}; missing: {fewer}" if more or fewer else ""
+        wrong = "".join(
+            f"; {how}: {_shortened(wrongly)}"
+            for how, wrongly in (("too many", more), ("missing", fewer))
+            if wrongly
+        )
         bars.add(
             f"pages run again when {name} of {INDICATOR} change",
             f"{len(ended.ran)}{wrong}",

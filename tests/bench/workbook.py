@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,8 +53,12 @@ class Ended:
 
     @property
     def ran(self) -> list[str]:
-        """The pages that were run, in the order in which they ended."""
-        return [line.split()[1] for line in self.out.splitlines() if line.startswith("ran ")]
+        """The pages that a build ran, in the order in which they ended."""
+        pages = re.findall(r"\bran (\S+) in [\d.]+ s$", self.out, re.MULTILINE)
+        said = re.search(r"pages?: (\d+) run\b", self.out)
+        if self.code == 0 and (said is None or int(said[1]) != len(pages)):
+            raise ValueError(f"a build must list the pages that it counts as run; got {self.out!r}")
+        return pages
 
 
 @dataclass(frozen=True, slots=True)
