@@ -261,8 +261,9 @@ def _read(
     known = ~np.isnan(y)
     panel = _Panel(table[cluster].astype(str).to_numpy(), at, y, start).only(known)
     _require_sides(panel)
-    labels = dict(zip(at.tolist(), table[period].astype(str), strict=True))
-    return panel, labels
+    stated = table.loc[start != NEVER, starts].astype(str) if starts else [event]
+    labels = dict(zip(start[start != NEVER].tolist(), stated, strict=False))
+    return panel, labels | dict(zip(at.tolist(), table[period].astype(str), strict=True))
 
 
 def _require_sides(panel: _Panel) -> None:

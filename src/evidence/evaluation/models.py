@@ -141,7 +141,7 @@ def fit_linear(
     correlation with the restricted likelihood and the prior (1 - r²)^(-1/2) as weights, so that
     the interval allows for not knowing it: estimates at each correlation are Student t with n - p
     degrees of freedom, the interval is that of their mixture. With 24 to 96 points and
-    correlations from 0 to 0.6 it covers 93 to 95 % where least squares covers 70 to 95 %
+    correlations from 0 to 0.6 it covers 94 to 96 % where least squares covers 72 to 95 %
     (tests/calibrate/evaluation.py).
 
     Parameters

@@ -363,12 +363,13 @@ def _require_counts(y: Array, people: Array | None, family: str) -> None:
 def _gaps(absent: list[str], rows: int) -> list[Caution]:
     if not absent and not rows:
         return []
+    count = len(absent) + rows
     named = f" ({', '.join(absent[:6])}{' …' if len(absent) > 6 else ''})" if absent else ""
+    lead = "1 period has" if count == 1 else f"{count} periods have"
     return [
         Caution(
             "missing_periods",
-            f"{len(absent) + rows} periods inside the series have no figure{named}; they are left "
-            "out and count as time passed.",
+            f"{lead} no figure{named}: left out of the model, where time passes all the same.",
         )
     ]
 
