@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from evidence.errors import DataError
 from evidence.plots.bias_risk import bias_shares, traffic_light
 from evidence.plots.choices import side_by_side as draw_side_by_side
-from evidence.plots.networks import league, ranked
+from evidence.plots.networks import league
 from evidence.plots.published import published_effects, turned
 from evidence.plots.small_study import baujat
 from evidence.practice import readings
@@ -18,7 +18,7 @@ from evidence.results import Estimate, Result
 from evidence.synthesis.certainty import risk_of_bias
 from evidence.synthesis.network import network_pool
 from evidence.synthesis.sensitivity import influence
-from evidence.synthesis.side_by_side import side_by_side
+from evidence.synthesis.side_by_side import ranked, side_by_side
 
 NOTHING = Result.could_not("Not pooled", "designs differ: rct, its")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from evidence.errors import DataError
 from evidence.results import Estimate, Result
-from evidence.synthesis.side_by_side import side_by_side
+from evidence.synthesis.network import network_pool
+from evidence.synthesis.side_by_side import against_reference, ranked, side_by_side
 
 
 def answer(value, low, high, k=5):
@@ -84,3 +86,14 @@ def test_an_unstated_direction_and_an_unknown_measure_are_refused():
         side_by_side(FOUND, direction_better="none", measure="SMD")
     with pytest.raises(DataError, match="must have a value of no effect; 'apples' has none"):
         side_by_side(FOUND, direction_better="higher", measure="apples")
+
+
+def test_treatments_stand_against_the_reference_in_the_order_of_their_scores():
+    rows = [("1", "A b", "C", 0.9, 0.02), ("2", "A b", "D", 0.5, 0.03), ("3", "C", "D", -0.4, 0.02)]
+    table = pd.DataFrame(rows, columns=["study", "treatment1", "treatment2", "yi", "vi"])
+    network = network_pool(table, direction_better="higher", reference="C", measure="SMD")
+
+    assert ranked(network) == ["A b", "D", "C"]
+    found = against_reference(network)
+    assert list(found) == ["A b", "D"]
+    assert network[found["A b"][1]].value > network[found["D"][1]].value > 0

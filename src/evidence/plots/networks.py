@@ -26,6 +26,7 @@ from evidence.plots.style import (
 from evidence.results import Result
 from evidence.synthesis.measures import MEASURES
 from evidence.synthesis.pool import number
+from evidence.synthesis.side_by_side import ranked
 
 __all__ = ["league"]
 
@@ -75,17 +76,6 @@ def league(result: Result, *, title: str = "Every treatment against every other"
     _key(axes, result, norm, height)
     figure.text(0.02, 1 - 0.26 / height, title, fontsize=11, fontweight="bold")
     return Picture(figure, _alt(result, names))
-
-
-def ranked(result: Result) -> list[str]:
-    """Return the treatments of a network by their P-scores, highest first."""
-    names = list(dict.fromkeys(result.table["treatment"]))
-    scores = {name: result["P." + _plain(name)].value or 0.0 for name in names}
-    return sorted(names, key=lambda name: -scores[name])
-
-
-def _plain(name: str) -> str:
-    return "".join(char if char.isalnum() else "_" for char in name)
 
 
 def _norm(table: pd.DataFrame) -> TwoSlopeNorm:

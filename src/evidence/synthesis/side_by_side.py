@@ -90,6 +90,23 @@ def side_by_side(
     )
 
 
+def ranked(network: Result) -> list[str]:
+    """Return the treatments of a network meta-analysis by their P-scores, highest first."""
+    names = list(dict.fromkeys(network.table["treatment"]))
+    scores = {name: network["P." + _plain(name)].value or 0.0 for name in names}
+    return sorted(names, key=lambda name: -scores[name])
+
+
+def against_reference(network: Result) -> dict[str, tuple[Result, str]]:
+    """Return each treatment's effect against the reference as `side_by_side` takes it, ranked."""
+    names = [name for name in ranked(network) if name != network.settings["reference"]]
+    return {name: (network, "vs." + _plain(name)) for name in names}
+
+
+def _plain(name: str) -> str:
+    return "".join(char if char.isalnum() else "_" for char in name)
+
+
 def _row(
     name: str, result: Result, key: str, measure: str, null: float, sign: float, better: Direction
 ) -> dict[str, Any]:
@@ -152,7 +169,7 @@ def _text(table: pd.DataFrame, what: str) -> str:
 def _estimates(found: Mapping[str, tuple[Result, str]], table: pd.DataFrame) -> list[Estimate]:
     return [
         Estimate(
-            key="row." + "".join(char if char.isalnum() else "_" for char in name),
+            key="row." + _plain(name),
             value=one.value,
             low=one.low,
             high=one.high,
