@@ -257,9 +257,10 @@ def test_no_title_leaves_its_picture_or_loses_a_word_that_two_lines_can_hold(nam
     }
     picture = pictures.get(name, PICTURES[name])()
     picture.figure.draw_without_rendering()
-    title = picture.figure.axes[0].title
+    title = picture.figure.axes[0]._left_title
     box = title.get_window_extent()
 
+    assert title.get_text()
     assert "…" not in title.get_text()
     assert box.x1 <= picture.figure.bbox.x1
     assert box.y1 <= picture.figure.bbox.y1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -46,13 +48,13 @@ def equity(result: Result) -> Picture:
     for (name, part), axes in zip(parts, panels[:, 0], strict=True):
         _equity_panel(axes, name, part.reset_index(drop=True), asked["whole"])
     figure.suptitle(
-        f"{short(asked['indicator'], 44)}\n{asked['period']}".strip(),
+        "\n".join(textwrap.wrap(f"{asked['indicator']}, {asked['period']}".strip(", "), 46)),
         x=0.01,
         ha="left",
         fontsize=11,
         fontweight="bold",
     )
-    line = "; line: everyone together" if asked["whole"] is not None else ""
+    line = "\nline: everyone together" if asked["whole"] is not None else ""
     panels[-1, 0].set_xlabel(f"{asked['unit'] or 'value'}, with {_level(result)} interval{line}")
     return Picture(figure, _equity_alt(result))
 

@@ -43,6 +43,7 @@ def by_group(
     tables: Mapping[str, pd.DataFrame],
     *,
     direction_better: Direction,
+    measure: str = "proportion",
     multiplier: float = 100,
     level: float = 0.95,
     whole: float | None = None,
@@ -50,7 +51,7 @@ def by_group(
     unit: str = "%",
     period: str = "",
 ) -> Result:
-    """Return a proportion by group of people, breakdown by breakdown.
+    """Return a proportion or rate by group of people, breakdown by breakdown.
 
     Parameters
     ----------
@@ -60,6 +61,8 @@ def by_group(
         `cells` and `cells_absent`: how many areas have and lack a figure for the group.
     direction_better
         ``higher``, ``lower`` or ``none``.
+    measure
+        ``proportion`` (Wilson interval) or ``rate`` (Byar).
     multiplier, level
         As in `rates.proportions`.
     whole
@@ -70,7 +73,7 @@ def by_group(
     Returns
     -------
     Result
-        Table: the groups with `breakdown`, `value`, `low`, `high` (Wilson) and `status`; a group
+        Table: the groups with `breakdown`, `value`, `low`, `high` and `status`; a group
         without a figure stays, with its reason. Estimates: every figure as
         ``<breakdown>.<group_code>``, and ``<breakdown>.gap``, the largest less the smallest figure
         of groups that are stated (Newcombe interval, not adjusted for having chosen the extremes).
@@ -81,11 +84,12 @@ def by_group(
         If there is no table, columns are absent, groups repeat or counts are negative.
     """
     require_choice(direction_better, ("higher", "lower", "none"), "direction_better")
+    require_choice(measure, ("proportion", "rate"), "measure")
     if not tables:
         raise DataError(
             "figures by group need at least one breakdown; got none. Report them as not known."
         )
-    parts = [_figures(name, table, multiplier, level) for name, table in tables.items()]
+    parts = [_figures(name, table, measure, multiplier, level) for name, table in tables.items()]
     rows = pd.concat(parts, ignore_index=True)
     about: dict[str, Any] = {
         "outcome": indicator,
@@ -101,6 +105,7 @@ def by_group(
         settings={
             "method": "by_group",
             "direction_better": direction_better,
+            "measure": measure,
             "level": level,
             "whole": whole,
             "indicator": indicator,
@@ -111,10 +116,13 @@ def by_group(
     )
 
 
-def _figures(name: str, table: pd.DataFrame, multiplier: float, level: float) -> pd.DataFrame:
+def _figures(
+    name: str, table: pd.DataFrame, measure: str, multiplier: float, level: float
+) -> pd.DataFrame:
     require_columns(table, (*COLUMNS[1:6], "status", *COLUMNS[-2:]), f"figures by {name}")
     require_unique(table, ["group_code"], f"figures by {name}")
-    found = rates.proportions(table, multiplier=multiplier, level=level)
+    figures = rates.proportions if measure == "proportion" else rates.crude_rates
+    found = figures(table, multiplier=multiplier, level=level)
     return found.assign(breakdown=name)[COLUMNS]
 
 
