@@ -35,6 +35,7 @@ LEFT, RIGHT = 1.98, 1.24
 """Inches for the row's name with its studies, and for its figures."""
 
 LONGEST_NAME = 28
+MOST_DECIMALS = 2
 
 MARKS = {"better": ("s", BLUE, BLUE), "worse": ("v", ORANGE, ORANGE)}
 OPEN = ("o", "white", QUIET)
@@ -129,10 +130,17 @@ def _row(axes: Axes, at: int, row: dict[Any, Any]) -> None:
     if pd.isna(row["value"]):
         reason = short(str(row["because"]), 38)
         axes.text(
-            0.02, at, reason, ha="left", color=QUIET, style="italic", **words | {"fontsize": 7.6}
+            0.02,
+            at,
+            reason,
+            ha="left",
+            color=QUIET,
+            style="italic",
+            backgroundcolor="white",
+            **words | {"fontsize": 7.6},
         )
         return
-    decimals = decimals_for(row["low"], row["high"])
+    decimals = min(MOST_DECIMALS, decimals_for(row["low"], row["high"]))
     figures = number(row["value"], decimals)
     if not pd.isna(row["low"]):
         figures += f" ({number(row['low'], decimals)} to {number(row['high'], decimals)})"
@@ -196,7 +204,7 @@ def _alt(result: Result, title: str) -> str:
     known = result.table[result.table["value"].notna()]
     listed = []
     for row in known.head(6).to_dict("records"):
-        decimals = decimals_for(row["low"], row["high"])
+        decimals = min(MOST_DECIMALS, decimals_for(row["low"], row["high"]))
         listed.append(f"{row['name']} {number(row['value'], decimals)}")
     more = f" and {len(known) - 6} more" if len(known) > 6 else ""
     return f"{title}. {result.text} Values: {', '.join(listed)}{more}."
