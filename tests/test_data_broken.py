@@ -141,6 +141,23 @@ CASES = [
     stated("licence unknown", "OGL-UK-3.0", "OGL-UK-3", "line 6", "Did you mean 'OGL-UK-3.0'?"),
     stated("licence empty", "OGL-UK-3.0", "", "licence", "must be text"),
     stated("disclosure unknown", "published\npub", "public\npub", "line 8", "restricted"),
+    stated(
+        "restricted, no rule", "published\npub", "restricted\npub", "disclosure_rule", "missing"
+    ),
+    stated(
+        "restricted, rule too coarse",
+        "published\npub",
+        "restricted\ndisclosure_rule: {threshold: 1, base: 10}\npub",
+        "disclosure_rule",
+        "no count above the threshold is rounded to 0",
+    ),
+    stated(
+        "published, but with a rule",
+        "published\npub",
+        "published\ndisclosure_rule: {threshold: 7, base: 5}\npub",
+        "line 9",
+        "not a known key",
+    ),
     stated("unknown key", "left_out", "leftout", "left_out", "it is missing"),
     stated("key too many", "limits:", "limit: x\nlimits:", "line 17", "'limits'?"),
     stated("unknown status", '"*": suppressed', '"*": hidden', "line 14", "'hidden'"),

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from evidence.disclosure import Rule
 from evidence.variation import (
     areas,
     comparison,
@@ -858,6 +859,11 @@ def _two_by_two(case: dict[str, Any]) -> dict[str, Any]:
     return output
 
 
+def _released(case: dict[str, Any]) -> dict[str, Any]:
+    rule = Rule(threshold=case["params"]["suppress_max"], base=case["params"]["base"])
+    return {"released": rule.released(case["input"]["count"])}
+
+
 COMPUTE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "proportion_wilson_exact": _proportions,
     "rate_byar_exact": _crude_rates,
@@ -886,5 +892,6 @@ COMPUTE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "synthetic_control": compare_evaluation.synthetic_control,
     "spc_xmr": _xmr,
     "run_chart": _run_chart,
+    "disclosure_control": _released,
 }
 """What the workbook computes for each feature that it has."""

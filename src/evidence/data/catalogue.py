@@ -7,7 +7,7 @@ The shape of each file is in the docstring of its class in `evidence.data.defini
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ __all__ = [
     "indicators",
     "noted",
     "protocol",
+    "restricted",
     "root",
 ]
 
@@ -76,6 +77,30 @@ def dataset(id: str) -> Dataset:
     fields = read(path)
     found = _dataset(fields)
     _same_id(fields, found.id, id)
+    return found
+
+
+def restricted(paths: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Return the disclosure rule of each restricted dataset of which a table was read.
+
+    Parameters
+    ----------
+    paths
+        Paths of files, as `noted` and the record of a run name them.
+
+    Raises
+    ------
+    CatalogueError
+        If the rule of a restricted dataset is missing or wrong.
+    """
+    folders = {Path(path).parent for path in paths if re.fullmatch(r"data/raw/.+\.csv", path)}
+    found = {}
+    for folder in sorted(folders):
+        path = root() / folder / "dataset.yml"
+        if path.is_file():
+            fields = read(path)
+            if fields.has("disclosure") and fields.plain("disclosure") == "restricted":
+                found[folder.relative_to("data/raw").as_posix()] = _disclosure_rule(fields)
     return found
 
 
@@ -268,6 +293,7 @@ def _dataset(fields: Fields) -> Dataset:
         licence=fields.text("licence", allowed=LICENCES),
         attribution=fields.text("attribution"),
         disclosure=fields.text("disclosure", allowed=DISCLOSURES),
+        disclosure_rule=_disclosure_rule(fields),
         published=fields.text("published"),
         accessed=fields.text("accessed"),
         grain=fields.text("grain"),
@@ -284,6 +310,22 @@ def _dataset(fields: Fields) -> Dataset:
     )
     fields.done()
     return found
+
+
+def _disclosure_rule(fields: Fields) -> dict[str, int]:
+    if fields.plain("disclosure") == "published":
+        return {}
+    inside = fields.inside("disclosure_rule")
+    rule = {name: inside.integer(name) or 0 for name in ("threshold", "base")}
+    inside.done()
+    if min(rule.values()) < 1 or 2 * (rule["threshold"] + 1) < rule["base"]:
+        raise fields.refuse(
+            "disclosure_rule",
+            "must give a threshold and a base of 1 or more, under which no count above the "
+            "threshold is rounded to 0",
+            "Write for example {threshold: 7, base: 5}.",
+        )
+    return rule
 
 
 def _periods(fields: Fields) -> tuple[tuple[str, ...], str, str]:

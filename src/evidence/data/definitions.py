@@ -117,6 +117,8 @@ class Table:
 class Dataset:
     """A folder of data/raw: what its tables are, whose, under which licence, with which limits.
 
+    `disclosure_rule` holds the threshold and rounding base of restricted data, and is empty for
+    published data.
     `rounding` gives the unit to which counts were rounded by kind of area (1: exact), empty if
     nothing was rounded; `suppression` the status that each raw code stands for.
     `periods` are listed; a long even series gives `first_period` and `last_period` only.
@@ -130,6 +132,7 @@ class Dataset:
     licence: str
     attribution: str
     disclosure: str
+    disclosure_rule: Mapping[str, int]
     published: str
     accessed: str
     grain: str

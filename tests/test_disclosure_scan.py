@@ -1,0 +1,199 @@
+"""What a result of SYNTHETIC restricted data says is searched for counts that may not be shown."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evidence.disclosure import Rule, control_parts, scan
+from evidence.results import Caution, Estimate, Result
+from evidence.variation import limits
+
+RULE = Rule(threshold=7, base=5)
+
+
+def restricted(areas=14, seed=3):
+    draw = np.random.default_rng(seed)
+    n = draw.integers(20, 90, areas)
+    return pd.DataFrame(
+        {
+            "area_code": [f"A{at}" for at in range(areas)],
+            "area": [f"Area {at}" for at in range(areas)],
+            "numerator": draw.binomial(n, 0.3),
+            "denominator": n,
+        }
+    )
+
+
+def funnel(table):
+    return limits.funnel(table, direction_better="higher", indicator="SYNTHETIC", unit="%")
+
+
+def stated(**parts):
+    parts = {"text": "Shown as the rule has it.", **parts}
+    return RULE.stated(Result(**parts))
+
+
+def problems(**parts):
+    return scan.problems({"found": stated(**parts)}, RULE)
+
+
+def table(**columns):
+    return problems(table=pd.DataFrame(columns))
+
+
+def test_a_funnel_of_a_controlled_table_keeps_the_rule():
+    exact = restricted()
+    result = RULE.stated(funnel(control_parts(exact, RULE)))
+
+    assert (result.table["status"] == "suppressed").any()
+    assert (result.table["status"] == "ok").sum() >= 3
+    assert scan.problems({"funnel": result}, RULE) == []
+    assert "Counts are rounded at source (each by up to 2.5)" in repr(result)
+
+
+def test_a_funnel_of_the_exact_table_breaks_it_and_the_column_is_named():
+    found = scan.problems({"funnel": RULE.stated(funnel(restricted()))}, RULE)
+
+    assert any("result 'funnel', column 'numerator'" in item for item in found)
+    assert any("result 'funnel', column 'denominator'" in item for item in found)
+
+
+def test_a_result_that_states_no_rule_or_another_one_is_named():
+    other = Rule(4, 5).stated(Result(text="x"))
+
+    found = scan.problems({"plain": Result(text="x"), "other": other}, RULE)
+
+    assert [item.split(":")[0] for item in found] == ["result 'plain'", "result 'other'"]
+    assert "threshold 7, base 5" in found[0]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"people": [10, 3]},
+        {"people": [10, 12]},
+        {"whatever": [10.0, 4.0]},
+        {"expected": [10.0, 4.0]},
+        {"observed": [10, 15.5]},
+    ],
+)
+def test_a_count_that_the_rule_does_not_show_is_found_in_any_column(columns):
+    (name,) = columns
+
+    assert f"column {name!r}" in table(**columns)[0]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"people": [10, 0, 995]},
+        {"people": pd.array([10, None], dtype="Int64")},
+        {"share": [12.5, 3.0]},
+        {"rank": [1, 2]},
+        {"area": ["3", "4"]},
+        {"clear": [True, False]},
+    ],
+)
+def test_what_the_rule_shows_and_what_counts_no_people_is_left_alone(columns):
+    assert table(**columns) == []
+
+
+def test_a_column_stated_to_count_no_people_is_left_alone():
+    result = RULE.stated(
+        Result(text="x", table=pd.DataFrame({"beds_type": [1, 2]})), not_counts=["beds_type"]
+    )
+
+    assert scan.problems({"found": result}, RULE) == []
+
+
+def test_a_percentage_beside_a_count_that_is_left_out_is_found():
+    found = table(
+        numerator=pd.array([None, 20], dtype="Int64"),
+        denominator=[40, 50],
+        value=[7.5, 40.0],
+        status=["suppressed", "ok"],
+    )
+
+    assert any(
+        "column 'value': a figure stands in a row whose count is left out" in f for f in found
+    )
+
+
+def test_a_percentage_of_the_exact_counts_is_found():
+    """20 of 50 is 40 %; 42.857 % is 21 of 49, which were rounded to them."""
+    found = table(numerator=[20], denominator=[50], value=[300 / 7])
+
+    assert found == [
+        "result 'found', column 'value': a figure is not that of the counts shown beside it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "breaks"),
+    [
+        (Estimate(key="pooled", value=31.25, unit="%", n=123), True),
+        (Estimate(key="pooled", value=31.25, unit="%", n=125), False),
+        (Estimate(key="people", value=4), True),
+        (Estimate(key="people", value=10, low=6.0, high=14.5), True),
+        (Estimate(key="outside", value=4, unit="areas"), False),
+        (Estimate(key="share", value=4, unit="%"), False),
+        (Estimate(key="phi", value=1.37), False),
+    ],
+)
+def test_estimates_are_held_to_the_rule(estimate, breaks):
+    found = problems(estimates=(estimate,))
+
+    assert bool(found) == breaks
+    assert all(f"estimate {estimate.key!r}" in item for item in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "breaks"),
+    [
+        ("In Camden 4 people were detained.", True),
+        ("In Camden 4 were detained.", True),
+        ("Of 123 patients most recovered.", True),
+        ("Of 125 patients most recovered.", False),
+        ("2 of 33 areas lie beyond that usual spread.", False),
+        ("Areas differ by 3.5 percentage points (95 % interval 2 to 4 percentage points).", False),
+        ("Recovery was 5 % in 2019-20.", False),
+        ("No figure for 3 areas (suppressed).", False),
+        ("Rates are per 5 people.", False),
+        ("Counts of 1,234 people.", True),
+        ("Counts of 1,235 people.", False),
+    ],
+)
+def test_sentences_are_held_to_the_rule(text, breaks):
+    assert bool([*scan.text_problems([text], RULE)]) == breaks
+
+
+def test_cautions_are_read_too():
+    found = problems(cautions=(Caution("small_counts", "Only 3 people were seen."),))
+
+    assert "text 'Only 3 people were seen.'" in found[0]
+
+
+def outputs(*data):
+    return {"cells": [{"cell_type": "code", "outputs": [{"data": item} for item in data]}]}
+
+
+def test_an_output_of_a_notebook_is_searched_and_its_cell_named():
+    raw = pd.DataFrame({"area": ["A", "B"], "people": [3, 1234]})
+    shown = {"text/html": raw.to_html(), "text/plain": "ignored beside a table: 3"}
+
+    found = [*scan.notebook_problems(outputs({"text/plain": "a picture"}, shown), RULE)]
+
+    assert found == ["cell 1, column 'people': 3 is no count as the rule shows it"]
+
+
+def test_the_page_of_a_controlled_result_keeps_the_rule():
+    result = RULE.stated(funnel(control_parts(restricted(), RULE)))
+    page = {"text/html": result._repr_html_(), "text/plain": repr(result)}
+
+    assert [*scan.notebook_problems(outputs(page), RULE)] == []
+
+
+def test_what_a_cell_printed_is_searched():
+    notebook = {"cells": [{"outputs": [{"output_type": "stream", "text": ["seen: ", "3\n"]}]}]}
+
+    assert "cell 1, text" in next(scan.notebook_problems(notebook, RULE))
