@@ -159,6 +159,7 @@ def test_estimates_are_held_to_the_rule(estimate, breaks):
         ("Recovery was 5 % in 2019-20.", False),
         ("No figure for 3 areas (suppressed).", False),
         ("Rates are per 5 people.", False),
+        ("11 people in 100 more than elsewhere.", False),
         ("Counts of 1,234 people.", True),
         ("Counts of 1,235 people.", False),
     ],

@@ -82,6 +82,8 @@ THINGS = (
 """What a number in a sentence may count without counting people."""
 NUMBER = re.compile(r"(?<![\w.,/\N{MINUS SIGN}-])(\d{1,3}(?:,\d{3})+|\d+)(?![\w/]|[.,]\d|\s?%|-\d)")
 SCALE = re.compile(r"(?:per|in|of every|rounded to|each by up to|level|base|threshold) $")
+RATE = re.compile(r"^(?: [a-z]+)? (?:in|per|of every) \d")
+"""What follows a number that is a rate, such as ``11 people in 100``."""
 RELATIVE = 1e-9
 
 
@@ -206,7 +208,9 @@ def text_problems(texts: Iterable[str], rule: Rule) -> Iterator[str]:
 
 
 def _counts_things(after: str) -> bool:
-    """Return whether what follows a number is no person: ``of 32 areas``, ``winsorised …``."""
+    """Return whether what follows a number is no person: ``of 32 areas``, ``people in 100``."""
+    if RATE.match(after):
+        return True
     words = re.sub(r"^ (?:of|to|and|or) [\d,.]+", "", after.lower())
     words = " ".join(words.replace("-", " ").split()[:3])
     return any(re.search(rf"\b{thing}s?\b", words) for thing in THINGS)

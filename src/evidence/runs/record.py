@@ -25,6 +25,7 @@ FOLDER_VARIABLE = "EVIDENCE_RUN_FOLDER"
 PAGE_VARIABLE = "EVIDENCE_RUN_PAGE"
 ROW_KEYS = ("row", "study", "area_code", "service_code", "period", "indicator")
 _read_pages: dict[str, str] = {}
+_read_rules: dict[str, dict[str, int]] = {}
 
 
 class Drawn(Protocol):
@@ -88,13 +89,15 @@ class Run:
         Raises
         ------
         RunError
-            If it is called twice, without a result, or with something that is not a result.
+            If it is called twice, without a result, or with something that is not a result; or if
+            restricted data were read and something to be kept breaks their disclosure rule.
         """
         if self.recorded:
             raise RunError(
                 "run.record must be called once; it was called again. Merge the two calls."
             )
         _check_results(results)
+        _check_disclosure(results, box, figures or {}, conclusion)
         kept = {
             name: replace(result, provenance=self._provenance(result))
             for name, result in results.items()
@@ -160,6 +163,7 @@ def start(notebook: str, namespace: Mapping[str, Any]) -> Run:
     full = check(parameters, values, path.name, allowed_values)
     catalogue.forget()
     _read_pages.clear()
+    _read_rules.clear()
     folder = os.environ.get(FOLDER_VARIABLE)
     page = os.environ.get(PAGE_VARIABLE, "draft")
     return Run(page, notebook, full, Path(folder) if folder else None)
@@ -180,7 +184,11 @@ def published(page: str) -> dict[str, Result]:
             f"Run `evidence build {page}` first."
         )
     _read_pages[page] = results_hash(document)
-    return {name: Result.from_json(item) for name, item in document["results"].items()}
+    found = {name: Result.from_json(item) for name, item in document["results"].items()}
+    for result in found.values():
+        if "disclosure" in result.settings:
+            _read_rules[f"page {page}"] = dict(result.settings["disclosure"])
+    return found
 
 
 def published_document(root: Path, page: str) -> dict[str, Any] | None:
@@ -219,6 +227,35 @@ def _check_results(results: Mapping[str, Any]) -> None:
             )
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise RunError(f"a result's name must be lower-case with underscores; got {name!r}.")
+
+
+def _check_disclosure(
+    results: Mapping[str, Result],
+    box: Box | None,
+    figures: Mapping[str, Drawn],
+    conclusion: Conclusion | None,
+) -> None:
+    """Refuse what would give counts of restricted data away, from tables or from pages read."""
+    rules = catalogue.restricted(catalogue.noted()) | _read_rules
+    if not rules:
+        return
+    from evidence.disclosure import Rule, scan
+
+    rule = Rule.joint(rules.values())
+    said = [
+        *(box.to_json().values() if box else ()),
+        *(conclusion.to_json().values() if conclusion else ()),
+    ]
+    found = scan.problems(results, rule)
+    found += [f"the box or conclusion, {item}" for item in scan.text_problems(said, rule)]
+    for name, picture in figures.items():
+        found += [f"figure {name!r}, {item}" for item in scan.text_problems([picture.alt], rule)]
+    if found:
+        raise RunError(
+            f"results of restricted data ({', '.join(rules)}) must keep their disclosure rule; "
+            f"{'; '.join(found[:3])}{f'; and {len(found) - 3} more' if len(found) > 3 else ''}. "
+            "Compute from a table that evidence.disclosure has controlled, and state its rule."
+        )
 
 
 def _check_typed_cell(
