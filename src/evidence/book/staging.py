@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from evidence.book import facts
+from evidence.book.disclosed import require_disclosed
 from evidence.book.facts import COMPLETE, Published
 from evidence.book.notebooks import Around, notebook_text, page_of_notebook
 from evidence.book.planning import Report, settings
@@ -132,7 +133,8 @@ def stage(root: Path, report: Report, source: Path, as_of: date, version: str) -
     Raises
     ------
     RunError
-        If an executed notebook cannot be shown as it is: page, cell and reason are named.
+        If an executed notebook cannot be shown as it is, or would show what the disclosure rule of
+        restricted data leaves out: page, cell and reason are named.
     """
     staged = Staged(source=source)
     texts: dict[str, str] = {
@@ -226,6 +228,7 @@ def _notebook(found: Published, prose: str, around: Around) -> str:
             f"a published run must keep its notebook; the one of page {found.page.id} is missing "
             f"or cut off. Run `evidence run {found.page.id}` again."
         )
+    require_disclosed(found, notebook)
     return notebook_text(page_of_notebook(notebook, around, title=found.page.title, prose=prose))
 
 
