@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,6 @@ MEASURE = Path(__file__).with_name("measure.py")
 COPIED = ("data/raw", "data/definitions", "notebooks", "book", "src")
 NOT_COPIED = shutil.ignore_patterns("_site", "_build", "__pycache__", ".ipynb_checkpoints")
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-FEW_INDICATORS = ("talking-therapies-recovery", "depression-review")
-FEW_AREAS = ({"area": "07R", "id": "area-camden", "title": "Camden"},)
 EVIDENCE = "from evidence.cli import main; main()"
 PLAN = """\
 import json
@@ -63,10 +61,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Workbook:
-    """One copy of the workbook with a folder of its own for temporary files."""
+    """One copy of the workbook with a folder of its own for temporary files.
+
+    Only `chosen` pages are run in it, if any are named.
+    """
 
     root: Path
     temporary: Path
+    chosen: tuple[str, ...] = ()
 
     @property
     def processed(self) -> Path:
@@ -108,6 +110,10 @@ class Workbook:
             **more,
         )
 
+    def build(self, *words: str) -> list[str]:
+        """Return the words of ``evidence build`` for this copy."""
+        return ["build", *words, *self.chosen]
+
     def evidence(self, *words: str) -> Ended:
         """Run ``evidence`` with these words to its end, measured."""
         return self.measure([sys.executable, "-c", EVIDENCE, *words], self.root)
@@ -135,7 +141,7 @@ class Workbook:
         return Ended(known.code, done.stdout, done.stderr, known)
 
     def plan(self) -> list[dict[str, Any]]:
-        """Return the pages of the report, as its own code plans them."""
+        """Return the pages that a build of this copy runs, as its own code plans them."""
         done = subprocess.run(
             [sys.executable, "-c", PLAN],
             cwd=self.root,
@@ -144,7 +150,21 @@ class Workbook:
             capture_output=True,
             check=True,
         )
-        return list(json.loads(done.stdout))
+        pages: list[dict[str, Any]] = json.loads(done.stdout)
+        return [page for page in pages if page["id"] in self.chosen or not self.chosen]
+
+    def published(self) -> dict[str, dict[str, Any]]:
+        """Return run.json of every page that is published."""
+        pointers = [json.loads(path.read_text("utf-8")) for path in self.pointers()]
+        return {
+            each["page"]: json.loads((self.runs / each["run"] / "run.json").read_text("utf-8"))
+            for each in pointers
+            if each["run"]
+        }
+
+    def pointers(self) -> list[Path]:
+        """Return the files that say what is published."""
+        return sorted((self.processed / "pages").glob("*.json"))
 
     def forget(self) -> None:
         """Delete all that was computed and built."""
@@ -153,7 +173,7 @@ class Workbook:
 
     def notebooks_ended(self) -> float:
         """Return when (seconds since 1970) the last page was published or marked failed."""
-        return max(path.stat().st_mtime for path in (self.processed / "pages").glob("*.json"))
+        return max(path.stat().st_mtime for path in self.pointers())
 
 
 @contextmanager
@@ -165,7 +185,7 @@ def copies(number: int, *, few: bool = False, keep: bool = False) -> Iterator[li
     number
         How many.
     few
-        Keep two indicators and one area of the families, for quick checks.
+        Run a page or two of each notebook only, for quick checks; the book shows them all.
     keep
         Leave the folder behind, for looking at what went wrong.
     """
@@ -184,31 +204,24 @@ def _copy(folder: Path, few: bool) -> Workbook:
     for name in COPIED:
         shutil.copytree(ROOT / name, root / name, ignore=NOT_COPIED)
     temporary.mkdir()
-    if few:
-        _keep_few(root)
-    return Workbook(root, temporary)
+    whole = Workbook(root, temporary)
+    return Workbook(root, temporary, few_of(whole.plan())) if few else whole
 
 
-def _keep_few(root: Path) -> None:
-    for path in (root / "data" / "definitions" / "indicators").glob("*.yml"):
-        if path.stem not in FEW_INDICATORS:
-            path.unlink()
-    plan = root / "book" / "report.yml"
-    report = yaml.safe_load(plan.read_text(encoding="utf-8"))
-    for part in report["parts"]:
-        part["pages"] = [few for page in part["pages"] for few in _few(page)]
-    plan.write_text(yaml.safe_dump(report, sort_keys=False), encoding="utf-8")
-    (root / "book" / "areas.md").write_text("# Find your area\n\nA few.\n", encoding="utf-8")
+def few_of(pages: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return a page of each notebook that needs no other, and the cheapest one that needs some."""
+    needs = {page["id"]: set(page["needs"]) for page in pages if page["notebook"]}
+    firsts = {page["notebook"]: page["id"] for page in reversed(pages) if not page["needs"]}
+    chosen = {id for notebook, id in firsts.items() if notebook}
+    readers = {id: needed(id, needs) for id, own in needs.items() if own}
+    if readers:
+        chosen |= min(readers.values(), key=lambda below: (len(below - chosen), sorted(below)))
+    return tuple(page["id"] for page in pages if page["id"] in chosen)
 
 
-def _few(page: dict[str, Any]) -> list[dict[str, Any]]:
-    if not page.get("for_each", "").startswith("areas"):
-        return [page]
-    rest = {key: value for key, value in page.items() if key != "for_each"}
-    return [
-        {**rest, "id": area["id"], "title": area["title"], "parameters": {"area": area["area"]}}
-        for area in FEW_AREAS
-    ]
+def needed(page: str, needs: Mapping[str, set[str]]) -> set[str]:
+    """Return a page and all that it needs, by way of others too."""
+    return {page}.union(*(needed(need, needs) for need in needs[page]))
 
 
 def by_notebook(pages: list[dict[str, Any]]) -> Counter[str]:

@@ -25,7 +25,7 @@ from typing import Any
 
 import psutil
 import yaml
-from tests.bench.workbook import ROOT, Ended, Workbook, copies, load
+from tests.bench.workbook import ROOT, Ended, Workbook, copies, load, needed
 
 AS_OF = "2027-01-31"
 ORPHAN_SECONDS = 8
@@ -34,8 +34,8 @@ STARTING_SECONDS = 3
 """How long a second command may take to see that another is going."""
 DATED = ("started", "ended", "seconds")
 """Keys of run.json that tell when a run was, and so may differ between equal runs."""
-BUILD = ("build", "--as-of", AS_OF)
-HANGING = ("build", "--as-of", AS_OF, "--cell-seconds", "20")
+DATE = ("--as-of", AS_OF)
+PATIENCE = ("--cell-seconds", "20")
 
 
 @dataclass(slots=True)
@@ -136,7 +136,7 @@ def wait_for_orphans(workbook: Workbook) -> tuple[float, int]:
 
 def build(workbook: Workbook, *words: str) -> Ended:
     """Build a copy at the fixed date, and stop everything if that fails."""
-    ended = workbook.evidence(*BUILD, *words)
+    ended = workbook.evidence(*workbook.build(*DATE, *words))
     if ended.code != 0:
         sys.exit(f"an undisturbed build ended with {ended.code}:\n{ended.err[-3000:]}")
     return ended
@@ -172,7 +172,7 @@ def _kill_and_resume(
     tally: Tally, workbook: Workbook, whole: Undisturbed, number: int, moment: float
 ) -> None:
     group, at_once = number % 2 == 0, number // 2 % 2 == 0
-    going = workbook.start(*BUILD)
+    going = workbook.start(*workbook.build(*DATE))
     try:
         going.communicate(timeout=moment)
         ended_first = True
@@ -183,12 +183,12 @@ def _kill_and_resume(
     whom = "the whole group" if group else "the parent only"
     left = "" if at_once else _orphans_end(tally, workbook, f"kill {number + 1}")
     complete = stamps(workbook)
-    pointed = len(list((workbook.processed / "pages").glob("*.json")))
+    pointed = len(workbook.pointers())
     print(
         f"  kill {number + 1} of {whom} after {moment:.1f} s: {len(complete)} runs complete, "
         f"{pointed} published{', the build had ended' if ended_first else ''}{left}"
     )
-    again = workbook.evidence(*BUILD)
+    again = workbook.evidence(*workbook.build(*DATE))
     name = f"kill {number + 1}: the next build"
     tally.check(f"{name} ends well", again.code == 0, f"{again.code}: {again.err[-600:]}")
     files = kept(workbook)
@@ -237,7 +237,7 @@ def broken_notebooks(tally: Tally, workbook: Workbook, chosen: argparse.Namespac
     build(workbook)
     before = {name: _pointer(workbook, name) for name in _pages(workbook)}
     _add_faults(workbook)
-    ended = workbook.evidence(*HANGING)
+    ended = workbook.evidence(*_with_faults(workbook))
     lines = [line for line in ended.err.splitlines() if line.strip()]
     tally.equal("broken notebooks: exit code", ended.code, 1)
     tally.equal("broken notebooks: one line each, and no other", len(lines), len(FAULTS))
@@ -255,13 +255,18 @@ def broken_notebooks(tally: Tally, workbook: Workbook, chosen: argparse.Namespac
     _mended(tally, workbook)
 
 
+def _with_faults(workbook: Workbook) -> list[str]:
+    added = ["good", *_page_ids()] if workbook.chosen else []
+    return workbook.build(*DATE, *PATIENCE) + added
+
+
 def _mended(tally: Tally, workbook: Workbook) -> None:
     """Mend the pages that fail: they run, alone, and lose their marks."""
     folder = workbook.root / "notebooks" / "faults"
     for notebook in FAULTS:
         shutil.copy(folder / "good.ipynb", folder / f"{notebook}.ipynb")
         _name_itself(folder / f"{notebook}.ipynb", "good", notebook)
-    ended = workbook.evidence(*HANGING)
+    ended = workbook.evidence(*_with_faults(workbook))
     tally.equal("mended notebooks: exit code", ended.code, 0)
     tally.equal("mended notebooks: they ran, alone", sorted(ended.ran), _page_ids())
     marked = [
@@ -275,12 +280,12 @@ def _mended(tally: Tally, workbook: Workbook) -> None:
 def failing_page(tally: Tally, workbook: Workbook, chosen: argparse.Namespace) -> None:
     """Break a page that others read: it keeps its last figures, marked; its readers wait."""
     build(workbook)
-    plan = {page["id"]: page for page in workbook.plan()}
-    victim = next(id for id, page in plan.items() if page["notebook"].endswith("area_variation"))
-    readers = sorted(id for id, page in plan.items() if victim in page["needs"])
+    needs = {page["id"]: set(page["needs"]) for page in workbook.plan() if page["notebook"]}
+    victim = min(need for own in needs.values() for need in own if not needs[need])
+    readers = sorted(id for id in needs if victim in needed(id, needs) - {id})
     run = _pointer(workbook, victim)["run"]
-    _raise_for(workbook, plan[victim])
-    ended = workbook.evidence(*BUILD)
+    _raise_for(workbook, victim)
+    ended = workbook.evidence(*workbook.build(*DATE))
     failed = sorted(id for id in _pages(workbook) if _pointer(workbook, id)["state"] == "failed")
     text = (workbook.site / f"{victim}.html").read_text(encoding="utf-8")
     tally.equal("a page that others read fails: exit code", ended.code, 1)
@@ -291,13 +296,13 @@ def failing_page(tally: Tally, workbook: Workbook, chosen: argparse.Namespace) -
     tally.equal("a page that others read fails: a line each", len(lines), len(failed))
 
 
-def _raise_for(workbook: Workbook, page: Mapping[str, Any]) -> None:
-    path = workbook.root / "notebooks" / f"{page['notebook']}.ipynb"
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    last = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"][-1]
-    text = "".join(last["source"])
-    last["source"] = f"assert indicator != {page['parameters']['indicator']!r}, 'broken'\n{text}"
-    path.write_text(json.dumps(notebook), encoding="utf-8")
+def _raise_for(workbook: Workbook, page: str) -> None:
+    notebook = next(each["notebook"] for each in workbook.plan() if each["id"] == page)
+    path = workbook.root / "notebooks" / f"{notebook}.ipynb"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    last = [cell for cell in content["cells"] if cell["cell_type"] == "code"][-1]
+    last["source"] = f"assert run.page != {page!r}, 'broken'\n{''.join(last['source'])}"
+    path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _add_faults(workbook: Workbook) -> None:
@@ -331,7 +336,7 @@ def _page_ids() -> list[str]:
 
 
 def _pages(workbook: Workbook) -> list[str]:
-    return sorted(path.stem for path in (workbook.processed / "pages").glob("*.json"))
+    return [path.stem for path in workbook.pointers()]
 
 
 def _pointer(workbook: Workbook, page: str) -> dict[str, Any]:
@@ -346,7 +351,7 @@ def second_build(tally: Tally, workbook: Workbook, chosen: argparse.Namespace) -
     """Start a second build, and a single run, while a build runs pages, then while it renders."""
     page = next(page["id"] for page in workbook.plan() if page["notebook"])
     for when, reached in (("runs pages", _runs_pages), ("renders the book", _renders)):
-        for words in (BUILD, ("build", "--again"), ("run", page)):
+        for words in (workbook.build(*DATE), ["build", "--again"], ["run", page]):
             workbook.forget()
             _meet(tally, workbook, when, reached, words)
 
@@ -356,10 +361,10 @@ def _meet(
     workbook: Workbook,
     when: str,
     reached: Callable[[Workbook], bool],
-    words: tuple[str, ...],
+    words: list[str],
 ) -> None:
     name = f"`evidence {' '.join(words[:2])}` while a build {when}"
-    first = workbook.start(*BUILD)
+    first = workbook.start(*workbook.build(*DATE))
     while first.poll() is None and not reached(workbook):
         time.sleep(0.05)
     began = time.monotonic()
@@ -387,7 +392,7 @@ def _runs_pages(workbook: Workbook) -> bool:
 def _renders(workbook: Workbook) -> bool:
     """Whether every page is published, so that only the book is left to do."""
     number = sum(bool(page["notebook"]) for page in workbook.plan())
-    while len(list((workbook.processed / "pages").glob("*.json"))) < number:
+    while len(workbook.pointers()) < number:
         time.sleep(0.02)
     return True
 
@@ -402,11 +407,11 @@ def nowhere_to_write(tally: Tally, workbook: Workbook, chosen: argparse.Namespac
         workbook.processed.mkdir()
         with where(workbook) as made:
             if made:
-                _one_clear_line(tally, name, workbook.evidence(*BUILD))
+                _one_clear_line(tally, name, workbook.evidence(*workbook.build(*DATE)))
             else:
                 print(f"  NOT CHECKED: {name} (needs the right to mount a file system)")
     workbook.forget()
-    again = workbook.evidence(*BUILD)
+    again = workbook.evidence(*workbook.build(*DATE))
     tally.equal("with room again a build ends well", (again.code, again.err), (0, ""))
 
 
