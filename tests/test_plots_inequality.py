@@ -278,7 +278,7 @@ def test_peers_stand_below_the_area_nearest_first():
 
     assert labels[0] == "Area number 2"
     assert labels[1].startswith("Area number 1 (")
-    assert "Recovery: Area number 2 52.0%; areas most like it: Area number 1 50.0%" in picture.alt
+    assert "Recovery: Area number 2 52.0 %; areas most like it: Area number 1 50.0 %" in picture.alt
 
 
 def test_an_area_without_peers_is_refused():

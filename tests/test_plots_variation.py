@@ -157,8 +157,8 @@ def test_the_words_of_a_funnel_hold_its_key_numbers(result):
     low, high = result["minimum"].value, result["maximum"].value
 
     assert alt.startswith("Funnel plot of Recovery, 2019-20, 31 areas")
-    assert f"{low:.1f}%" in alt
-    assert f"{high:.1f}% (Area number 0)" in alt
+    assert f"{low:.1f} %" in alt
+    assert f"{high:.1f} % (Area number 0)" in alt
     assert "above the widened limits: Area number 0" in alt
 
 
@@ -194,7 +194,7 @@ def test_a_gradient_draws_every_group_and_names_its_ends():
 
     assert line.get_ydata().tolist() == [47.0, 44.0, 41.0, 38.0, 35.0]
     assert picture.alt == (
-        "Recovery over 5 groups: 47.0% in the least deprived, 35.0% in the most deprived, "
+        "Recovery over 5 groups: 47.0 % in the least deprived, 35.0 % in the most deprived, "
         "with 95 % intervals."
     )
 

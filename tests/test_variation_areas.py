@@ -61,8 +61,8 @@ def test_ranks_follow_the_distance_in_standard_deviations_between_areas(results)
 def test_the_finding_names_the_largest_gap_for_the_worse(results):
     result = areas.profile(results, "A0", labels={"large": "Recovered"})
 
-    assert result.text.startswith("Area 0: 2 of 3 indicators differ from the pooled value")
-    assert "the largest gap for the worse is Recovered, 40.0% against 50.0%" in result.text
+    assert result.text.startswith("Area 0: 2 of 3 indicators differ from all areas together")
+    assert "the largest gap for the worse is Recovered, 40.0 % against 50.0 %" in result.text
     assert result["clear_worse"].value == 1
     assert Result.loads(result.dumps()) == result
 
@@ -92,7 +92,7 @@ def test_an_indicator_without_the_area_is_a_row_without_a_figure(results):
 def test_an_average_area_is_said_not_to_differ(results):
     result = areas.profile({"small": results["small"]}, "A4")
 
-    assert "none of 1 indicator differs from the pooled value by more than noise" in result.text
+    assert "none of 1 indicator differs from all areas together by more than noise" in result.text
 
 
 def test_an_unknown_area_and_a_wrong_result_are_refused(results):
@@ -311,3 +311,11 @@ def test_peers_that_cannot_be_are_refused(scores, number, words):
 
     with pytest.raises(DataError, match=words):
         areas.peers(table, columns=["score"], number=number)
+
+
+def test_a_reading_names_the_side_only_where_the_gap_is_clear_of_noise(results):
+    rows = areas.profile(results, "A0").table.set_index("indicator")
+
+    assert rows.loc["large", "reading"] == "worse"
+    assert rows.loc["small", "reading"] == "not clear of noise"
+    assert set(rows["beyond"]) <= {"yes", "no"}

@@ -69,6 +69,8 @@ def profile(
         `minimum`, `maximum`, `tau`, `gap` (value minus pooled), `gap_after_noise` with
         `gap_low` and `gap_high` (the empirical-Bayes estimate minus pooled), `side` (``better``,
         ``worse``, ``higher``, ``lower``, ``none``), `clear` (the interval excludes no gap),
+        `reading` (the side where it is clear, otherwise ``not clear of noise``), `beyond` (``yes``
+        outside the widened limits),
         `distance` (gap after noise in standard deviations between areas) and `rank` (1 for the
         largest distance; 0 where there is no figure). Estimates: `indicators`, `clear_better`,
         `clear_worse`, `beyond` (outside the widened limits).
@@ -148,9 +150,21 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     )
     order = table["distance"].abs().rank(ascending=False, method="first")
     table["rank"] = order.fillna(0).astype("int64")
+    table["reading"] = _readings(table)
+    table["beyond"] = table["position"].map(_BEYOND).astype("str")
     for name in ("indicator", "label", "unit", "period", "direction_better", "status"):
         table[name] = table[name].astype("str")
     return table
+
+
+_BEYOND = {"above": "yes", "below": "yes", "within": "no", "no figure": "no figure"}
+"""Whether an area lies outside limits widened by the usual spread, by its position."""
+
+
+def _readings(table: pd.DataFrame) -> pd.Series:
+    """Return what each gap says in words: its side where it is clear of noise."""
+    said = table["side"].where(table["clear"], "not clear of noise")
+    return said.mask(table["value"].isna(), "no figure").astype("str")
 
 
 def _side(gap: float, direction: str) -> str:
@@ -182,15 +196,15 @@ def _profile_finding(table: pd.DataFrame, area: str) -> str:
         return f"{area}: no indicator has a figure."
     if clear.empty:
         return (
-            f"{area}: none of {words.plural(len(known), 'indicator')} differs from the pooled "
-            "value by more than noise."
+            f"{area}: none of {words.plural(len(known), 'indicator')} differs from all areas "
+            "together by more than noise."
         )
     worse = clear[clear["side"] == "worse"]
     first = (worse if len(worse) else clear).iloc[0]
     return (
         f"{area}: {len(clear)} of {words.plural(len(known), 'indicator')} "
-        f"{words.verb(len(clear), 'differs', 'differ')} from the pooled value by more than noise; "
-        f"the largest gap{_of(first)} is {first['label']}, "
+        f"{words.verb(len(clear), 'differs', 'differ')} from all areas together by more than "
+        f"noise; the largest gap{_of(first)} is {first['label']}, "
         f"{words.amount(first['value'], first['unit'])} against "
         f"{words.amount(first['pooled'], first['unit'])}."
     )
@@ -211,8 +225,9 @@ def _profile_cautions(table: pd.DataFrame) -> tuple[Caution, ...]:
     doubts.append(
         Caution(
             "multiple_testing",
-            f"{words.plural(known, 'indicator')} are looked at together: some gap appears in every "
-            "area. Gaps are shrunk by the share that is noise, and ranked after that.",
+            f"{words.plural(known, 'indicator')} {words.verb(known, 'is', 'are')} looked at "
+            "together: some gap appears in every area. Gaps are shrunk by the share that is noise, "
+            "and ranked after that.",
         )
     )
     return tuple(doubts)
@@ -436,7 +451,7 @@ def _variation_words(
         return f"{name}: {words.plural(areas, 'area')} vary no more than chance alone makes them."
     typical = 100 * np.sqrt(variance)
     return (
-        f"{name}: beyond chance, areas lie about {typical:.0f}% above or below their expectation "
+        f"{name}: beyond chance, areas lie about {typical:.0f} % above or below their expectation "
         f"(empirical-Bayes variance {variance:.3f}, {min(low, variance):.3f} to "
         f"{max(high, variance):.3f}; SCV {found['scv']:.3f})."
     )

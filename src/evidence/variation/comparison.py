@@ -411,7 +411,7 @@ def _ratio_estimate(
 def _two_by_two_words(found: Found, indicator: str) -> str:
     value, low, high = (100 * part for part in found["risk_difference_newcombe"])
     text = (
-        f"{indicator or 'The risk'} differs by {value:.1f} points between the two sides (95% "
+        f"{indicator or 'The risk'} differs by {value:.1f} points between the two sides (95 % "
         f"{low:.1f} to {high:.1f})"
     )
     if "odds_ratio_mh" in found:

@@ -241,7 +241,7 @@ def _gradient_words(name: str, groups: pd.DataFrame, estimates: list[Estimate], 
     return (
         f"{name}: {words.amount(first['value'], unit)} in group {first['rank']:.0f}, "
         f"{words.amount(last['value'], unit)} in group {last['rank']:.0f}; within areas the odds "
-        f"change × {ratio.value:.3f} per group (95% {ratio.low:.3f} to {ratio.high:.3f}){beside}."
+        f"change × {ratio.value:.3f} per group (95 % {ratio.low:.3f} to {ratio.high:.3f}){beside}."
     )
 
 

@@ -33,7 +33,7 @@ from evidence.variation.overdispersion import (
 )
 from evidence.variation.spc import xmr
 
-__all__ = ["funnel", "funnel_limits", "limit_lines", "xmr"]
+__all__ = ["funnel", "funnel_limits", "limit_lines", "spread", "xmr"]
 
 MEASURES = {"proportion": "arcsine", "rate": "sqrt", "ratio": "sqrt"}
 """Measures of a funnel and the scale on which each is compared."""
@@ -266,13 +266,13 @@ def funnel(
     if not 0 < centre < (1 if measure == "proportion" else np.inf):
         return _not_judged(rows, settings, "no area, or every person, had the outcome", ask)
     figures = scaled(x[used], n[used], centre, MEASURES[measure])
-    spread = dispersion(figures, trim=trim)
-    added = spread.tau2 if overdispersion == "additive" else 0.0
+    treated = dispersion(figures, trim=trim)
+    added = treated.tau2 if overdispersion == "additive" else 0.0
     _add_limits(rows, used, n[used], figures, added, centre, limits, ask)
     tau = between_sd(figures)
     _add_shrunken(rows, used, figures, tau[0], multiplier)
-    estimates = _estimates(rows, used, x[used], n[used], figures, spread, tau, centre, ask)
-    cautions = _cautions(table, rows, x, n, estimates, centre, rounding, ask)
+    estimates = _estimates(rows, used, x[used], n[used], figures, treated, tau, centre, ask)
+    cautions = _cautions(table, rows, x, n, estimates, centre, rounding, trim, ask)
     return Result(
         text=_finding(rows, estimates, ask),
         estimates=tuple(estimates.values()),
@@ -315,6 +315,36 @@ def limit_lines(result: Result, denominator: np.ndarray) -> pd.DataFrame:
     figures = scaled(n * centre, n, centre, MEASURES[ask.measure])
     found = _limit_columns(n, figures, asked["tau2_added"], centre, asked["limits"], ask)
     return pd.DataFrame({"denominator": n} | found)
+
+
+def spread(result: Result) -> Result:
+    """Return how far the areas of a funnel differ, by each measure under its own name.
+
+    Parameters
+    ----------
+    result
+        Result of `funnel`.
+
+    Returns
+    -------
+    Result
+        A listing of the spread between areas in the indicator's unit, the two ratios of
+        dispersion, and the areas outside either set of limits; the reason if areas were not
+        judged.
+    """
+    if not result.known:
+        return Result.could_not("Spread not known", result.reason)
+    tau, unit = result["tau"], result.settings["unit"]
+    rows = {
+        tau.measure: f"{words.gap(tau.value or 0.0, unit)} (95 % interval "
+        f"{words.between(tau.low or 0.0, tau.high or 0.0, unit)})"
+    }
+    for key in ("phi_pearson", "phi_winsorised"):
+        rows[result[key].measure] = f"{words.number(result[key].value or 0.0)} times"
+    for key in ("outside_unadjusted", "outside_adjusted"):
+        found = result[key]
+        rows[found.measure] = words.share_of(int(found.value or 0), found.k or 0, "area")
+    return Result.listing("How far areas differ, by several measures.", rows)
 
 
 def _check_question(ask: _Question, overdispersion: str) -> None:
@@ -465,7 +495,7 @@ def _estimates(
             key="phi_winsorised",
             value=spread.phi,
             measure=f"dispersion ratio: mean squared z on the {MEASURES[ask.measure]} scale, "
-            "10 % winsorised at either end",
+            f"{spread.trim * 100:g} % winsorised at either end",
             **about,
         ),
         *_tau_estimates(spread, tau, figures.slope * ask.multiplier, ask.unit, about),
@@ -525,11 +555,14 @@ def _outside_estimates(rows: pd.DataFrame, ask: _Question, about: dict[str, Any]
         Estimate(
             key=f"outside_{name}",
             value=int(np.isin(_position(rows, prefix, ask), ("above", "below")).sum()),
-            measure=f"areas outside the {ask.levels[-1] * 100:g} % limits, {name}",
+            measure=f"areas outside the {ask.levels[-1] * 100:g} % limits {of}",
             unit="areas",
             **about,
         )
-        for name, prefix in (("unadjusted", ""), ("adjusted", "adjusted_"))
+        for name, prefix, of in (
+            ("unadjusted", "", "of chance alone"),
+            ("adjusted", "adjusted_", "that allow for the usual spread"),
+        )
     ]
 
 
@@ -559,10 +592,10 @@ def _finding(rows: pd.DataFrame, found: dict[str, Estimate], ask: _Question) -> 
     few = f" ({outside[0]})" if len(outside) == 1 else ""
     chance = ", so perhaps by chance alone" if low == 0 else ""
     return (
-        f"{ask.subject}: areas differ by about {words.gap(size, ask.unit)} (standard deviation; "
-        f"95% {words.between(low, high, ask.unit)}{chance}) around {ask.words(pooled)}; "
-        f"{len(outside)} of {units} {words.verb(len(outside), 'lies', 'lie')} beyond that usual "
-        f"spread{few}."
+        f"{ask.subject}: areas differ by about {words.gap(size, ask.unit)} (standard deviation, "
+        f"95 % interval {words.between(low, high, ask.unit)}{chance}) around {ask.words(pooled)}; "
+        f"{words.share_of(len(outside), int(found['pooled'].k or 0), 'area')} "
+        f"{words.verb(max(len(outside), 1), 'lies', 'lie')} beyond that usual spread{few}."
     )
 
 
@@ -588,12 +621,13 @@ def _cautions(
     found: dict[str, Estimate],
     centre: float,
     rounding: str,
+    trim: float,
     ask: _Question,
 ) -> tuple[Caution, ...]:
     used = (rows["status"] == OK).to_numpy()
     doubts = _without_figure(rows)
     doubts += _few_or_small(n[used], centre, ask)
-    doubts += _spread_doubts(found, ask)
+    doubts += _spread_doubts(found, trim, ask)
     doubts += _rounded(table, rows, x, n, rounding, ask)
     units = int(used.sum())
     expected = words.number(units * (1 - ask.levels[-1]))
@@ -601,9 +635,9 @@ def _cautions(
     doubts.append(
         Caution(
             "multiple_testing",
-            f"{units} areas are judged at once: if they differed by chance alone, about {expected} "
-            f"would lie outside the {ask.levels[-1] * 100:g} % limits and {narrow} outside the "
-            f"{ask.levels[0] * 100:g} % limits.",
+            f"{units} areas are judged at once: if they differed by chance alone, on average "
+            f"{expected} of them would lie outside the {ask.levels[-1] * 100:g} % limits and "
+            f"{narrow} outside the {ask.levels[0] * 100:g} % limits.",
         )
     )
     return tuple(doubts)
@@ -646,17 +680,18 @@ def _few_or_small(n: Array, centre: float, ask: _Question) -> list[Caution]:
     return doubts
 
 
-def _spread_doubts(found: dict[str, Estimate], ask: _Question) -> list[Caution]:
+def _spread_doubts(found: dict[str, Estimate], trim: float, ask: _Question) -> list[Caution]:
     if not found["tau_winsorised"].value:
         return []
-    phi, alone = found["phi_winsorised"].value or 0.0, int(found["outside_unadjusted"].value or 0)
+    phi = found["phi_winsorised"].value or 0.0
+    alone, left = (int(found[f"outside_{of}"].value or 0) for of in ("unadjusted", "adjusted"))
     return [
         Caution(
             "overdispersion",
-            f"The variance between areas is {words.number(phi)} times what chance makes it (φ, "
-            f"10 % winsorised): {alone} lie outside the {ask.levels[-1] * 100:g} % limits of "
-            f"chance alone, {int(found['outside_adjusted'].value or 0)} outside limits that allow "
-            "for the usual spread.",
+            f"The figures vary {words.number(phi)} times as much as chance makes them (variance "
+            f"ratio φ, {trim * 100:g} % winsorised): {words.plural(alone, 'area')} "
+            f"{words.verb(alone, 'lies', 'lie')} outside the {ask.levels[-1] * 100:g} % limits of "
+            f"chance alone, {left or 'none'} outside limits that allow for the usual spread.",
         )
     ]
 

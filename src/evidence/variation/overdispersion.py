@@ -157,11 +157,14 @@ class Dispersion:
         Additive variance between areas, on the scale.
     z
         The z-scores used, NaN where truncated.
+    trim
+        Share at either end that was treated.
     """
 
     phi: float
     tau2: float
     z: Array
+    trim: float
 
 
 def dispersion(figures: Scaled, *, trim: float = TRIM, method: str = "winsorise") -> Dispersion:
@@ -210,7 +213,7 @@ def dispersion(figures: Scaled, *, trim: float = TRIM, method: str = "winsorise"
     phi = float(np.sum(z[kept] ** 2) / units)
     spread = weight.sum() - (weight**2).sum() / weight.sum()
     excess = units * phi - (units - 1)
-    return Dispersion(phi, max(0.0, excess / spread) if spread > 0 else 0.0, z)
+    return Dispersion(phi, max(0.0, excess / spread) if spread > 0 else 0.0, z, trim)
 
 
 def between_sd(figures: Scaled, level: float = 0.95) -> tuple[float, float, float]:

@@ -498,9 +498,10 @@ def _change_finding(
     moved = "rose" if value > 0 else "fell"
     since = f" since {period_before}" if period_before else ""
     return (
-        f"{subject}, all areas together, {moved} by {words.gap(abs(value), unit)}{since} (95% "
-        f"{words.between(low, high, unit)}); clearly up in {int(of['rose'].value or 0)} and "
-        f"down in {int(of['fell'].value or 0)} of {words.plural(whole.k or 0, 'area')}."
+        f"{subject}, all areas together, {moved} by {words.gap(abs(value), unit)}{since} (95 % "
+        f"interval of the change {words.between(low, high, unit)}); clearly up in "
+        f"{words.share_of(int(of['rose'].value or 0), whole.k or 0, 'area')}, clearly down in "
+        f"{int(of['fell'].value or 0) or 'none'}."
     )
 
 

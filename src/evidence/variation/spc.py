@@ -512,7 +512,9 @@ def _break_doubt(rows: pd.DataFrame, mark: _Mark, ask: _Subject) -> Caution:
     date = mark.label_of(ask.kind)
     if not mark.rebase:
         return Caution(
-            "series_break", f"{date}: {mark.label}. It is marked, and is not read as an effect."
+            "series_break",
+            f"{date}: {mark.label}. A jump there may be a change in recording and is not read as "
+            "an effect.",
         )
     here = rows["event"].eq(mark.label) | rows["event"].str.contains(mark.label, regex=False)
     at = int(np.flatnonzero(here)[0])
