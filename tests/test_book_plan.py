@@ -74,7 +74,7 @@ def test_the_plan_of_the_workbook_itself_has_the_pages_of_the_first_edition() ->
     assert ids[0] == "index"
     assert {"change-in-recovery", "change-in-referrals", "data-catalogue", "methods"} <= set(ids)
     assert set(report.page("index").needs) == {
-        page.id for page in report.pages if page.part in ("variation", "evidence")
+        page.id for page in report.pages if page.part in ("variation", "evidence", "gain")
     }
 
 
