@@ -46,8 +46,9 @@ browser-all: $(READY) ## Check every page of the built book in every width, mode
 	@$(BROWSER) $(SITE) --all
 
 .PHONY: bench
-bench: $(READY) ## Measure what a page costs against papermill, and a build with nothing to do
-	@$(PY) -m tests.bench.pages
+bench: $(READY) ## Measure what a page costs against papermill, what the methods cost, against R if there
+	@failed=; for name in pages variation; do $(PY) -m tests.bench.$$name || failed="$$failed $$name"; done; \
+	  [ -z "$$failed" ] || { echo "bars missed:$$failed" >&2; exit 1; }
 
 .PHONY: endurance
 endurance: $(READY) ## Kill, break and repeat builds on copies: what was complete must hold
