@@ -192,7 +192,7 @@ def test_the_counts_of_services_add_up(services):
     kinds = ("improving", "worsening", "both", "high_or_low", "without")
 
     assert sum(services[kind].value for kind in kinds) == services["services"].value == 8
-    assert "in the last 12 months 1 moved for the better, 1 for the worse" in services.text
+    assert "signals in 1 for the better, 1 for the worse, 1 both ways, 1 high" in services.text
 
 
 @pytest.mark.parametrize(

@@ -348,10 +348,11 @@ def _correlations(used: pd.DataFrame, level: float, indicator: str) -> tuple[Est
 
 def _across_words(found: Estimate, name: str, score_label: str) -> str:
     low, high = found.low or 0.0, found.high or 0.0
+    value, *ends = (words.true_minus(f"{item:.2f}") for item in (found.value or 0.0, low, high))
     clear = "above zero" if low > 0 else "below zero" if high < 0 else "which may be zero"
     return (
         f"{name}: across the averages of {words.plural(found.k or 0, 'area')} the correlation with "
-        f"{score_label} is {found.value:.2f} (95 % {low:.2f} to {high:.2f}), {clear}."
+        f"{score_label} is {value} (95 % {ends[0]} to {ends[1]}), {clear}."
     )
 
 

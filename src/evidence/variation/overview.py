@@ -158,7 +158,7 @@ def _real_words(table: pd.DataFrame, figures: int, beyond: int) -> str:
         lasting = f"; the correlation with the year before is {kept.min():.2f} to {kept.max():.2f}"
     return (
         f"In {words.plural(len(table), 'indicator')} chance explains {100 - share.max():.0f} to "
-        f"{100 - share.min():.0f}% of the variance between areas{lasting}. Yet only {beyond} of "
+        f"{100 - share.min():.0f} % of the variance between areas{lasting}. Yet only {beyond} of "
         f"{figures} figures {words.verb(beyond, 'lies', 'lie')} beyond how far areas usually "
         "differ."
     )
@@ -184,7 +184,7 @@ def _real_doubts(table: pd.DataFrame) -> tuple[Caution, ...]:
             Caution(
                 "other",
                 "Small-area statistics (empirical-Bayes variance, SCV) take events as rare; they "
-                f"are left out where more than {100 * RARE:.0f}% have the event, because there "
+                f"are left out where more than {100 * RARE:.0f} % have the event, because there "
                 "chance moves counts less than they assume.",
             )
         )
@@ -288,17 +288,18 @@ def _service_words(counted: dict[str, int], name: str) -> str:
     moved = [
         f"{counted[key]} {what}"
         for key, what in (
-            ("improving", "moved for the better"),
+            ("improving", "for the better"),
             ("worsening", "for the worse"),
             ("both", "both ways"),
-            ("high_or_low", "higher or lower than their routine"),
+            ("high_or_low", "high or low"),
         )
         if counted[key]
     ]
+    signals = f"signals in {', '.join(moved)}; " if moved else ""
     return (
-        f"{name}, {words.plural(counted['services'], 'service')}: in the last {RECENT} months "
-        f"{', '.join(moved) or 'none moved'} beyond routine variation; {counted['without']} did "
-        "not."
+        f"{name}, {words.plural(counted['services'], 'service')}, the last {RECENT} months: "
+        f"{signals}{counted['without']} without a "
+        "signal."
     )
 
 
@@ -310,12 +311,13 @@ def _service_doubts(table: pd.DataFrame) -> tuple[Caution, ...]:
             "looked at together: some signals arise by chance in every one of them.",
         )
     ]
-    doubts += [
-        Caution(
-            "series_break",
-            f"{row.service}: {row.breaks}. Mean and limits start anew there; a jump is consistent "
-            "with a recording break and is not read as an effect.",
+    broken = [f"{row.service} ({row.breaks})" for row in table.itertuples() if row.breaks]
+    if broken:
+        doubts.append(
+            Caution(
+                "series_break",
+                f"Codes changed: {'; '.join(broken)}. Mean and limits start anew there; a jump is "
+                "consistent with a recording break and is not read as an effect.",
+            )
         )
-        for row in table[table["breaks"] != ""].itertuples()
-    ]
     return tuple(doubts)
