@@ -133,6 +133,15 @@ def test_a_trend_takes_periods_in_order_of_time_and_keeps_their_gaps():
     assert gap["odds_slope"].value == pytest.approx(by_place[0])
 
 
+def test_a_trend_names_the_periods_without_a_figure_and_tests_the_others():
+    table = months([10, 120, 30, 45, 50], [100, 100, 0, 100, 100])
+
+    result = comparison.trend(table, direction_better="none")
+
+    assert "over 3 periods" in result.text
+    assert "2 periods without a figure left out: 2011 and 2012." in repr(result)
+
+
 @pytest.mark.parametrize(
     ("periods", "words"),
     [

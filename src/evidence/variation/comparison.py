@@ -205,14 +205,29 @@ def trend(
             *slopes,
         ),
         settings=settings,
-        cautions=(
-            Caution(
-                "dependence",
-                "The test takes periods as independent; people counted in several make it too "
-                "ready to find a trend.",
-            ),
-        ),
+        cautions=_trend_doubts(table, used, period),
     )
+
+
+def _trend_doubts(table: pd.DataFrame, used: np.ndarray, period: str) -> tuple[Caution, ...]:
+    doubts = [
+        Caution(
+            "dependence",
+            "The test takes periods as independent; people counted in several make it too "
+            "ready to find a trend.",
+        )
+    ]
+    names = table[period] if period in table.columns else pd.Series(np.arange(1, len(table) + 1))
+    absent = names[~used].astype("str").tolist()
+    if absent:
+        doubts.append(
+            Caution(
+                "missing_periods",
+                f"{words.plural(len(absent), 'period')} without a figure left out: "
+                f"{words.listed(absent)}.",
+            )
+        )
+    return tuple(doubts)
 
 
 def _places(table: pd.DataFrame, period: str) -> np.ndarray:
