@@ -375,7 +375,7 @@ def _meet(
         time.sleep(0.05)
     said = second.communicate()[1]
     met = time.monotonic() - began if first.poll() is None else met
-    if second.returncode != 2 and met < STARTING_SECONDS:
+    if second.returncode == 0 and met < STARTING_SECONDS:
         print(f"  NOT CHECKED, the build had ended by then: {name}")
     else:
         came = f"{second.returncode} with both going for {met:.1f} s: {said.strip()}"
