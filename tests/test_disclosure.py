@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evidence import data
 from evidence.disclosure import Rule, control, control_parts
 from evidence.disclosure.system import System, protected
 from evidence.errors import DataError
+from evidence.variation import limits
 
 RULE = Rule(threshold=7, base=5)
 
@@ -294,6 +296,17 @@ def test_rows_keep_their_order_and_labels_do_not_matter():
 def test_what_cannot_be_controlled_is_refused(table, choices, words):
     with pytest.raises(DataError, match=words):
         shown(table, **choices)
+
+
+def test_an_indicator_is_controlled_as_it_is_read_and_its_funnel_says_how_it_was_rounded():
+    table = data.indicator("smi-care-plan")
+
+    found = control_parts(table, Rule(threshold=7, base=10))
+    result = limits.funnel(found, direction_better="higher")
+
+    assert found.columns.tolist() == [*table.columns.drop("denominator_rounding")]
+    assert (found["numerator"] % 10 == 0).all()
+    assert "each by up to 5" in repr(result)
 
 
 def test_a_numerator_over_its_denominator_is_refused_by_name():

@@ -108,7 +108,8 @@ def control_parts(
     Parameters
     ----------
     table
-        One row per label with both counts, and other text.
+        One row per label with both counts, and other text, such as `data.indicator` returns; what
+        its `rounding` columns say is said anew.
     rule, total
         As in `control`.
     by, numerator, denominator
@@ -126,7 +127,8 @@ def control_parts(
     DataError
         As `control`, and if a numerator is over its denominator.
     """
-    rows = table.reset_index(drop=True)
+    said_anew = [name for name in ("rounding", "denominator_rounding") if name in table.columns]
+    rows = table.drop(columns=said_anew).reset_index(drop=True)
     _check(rows, [by], numerator, "", denominator)
     x, n = _exact(rows, numerator), _exact(rows, denominator)
     if (x > n).any():
