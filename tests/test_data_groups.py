@@ -123,3 +123,8 @@ def test_a_group_without_any_figure_stays_in_the_sums_with_its_status():
 def test_a_breakdown_that_is_not_published_is_refused(id, breakdown):
     with pytest.raises(DataError, match=r"must be published by its source.*report it as not known"):
         indicator_by_group(id, breakdown, "2019-20")
+
+
+def test_a_breakdown_that_was_not_carried_over_for_a_region_is_refused():
+    with pytest.raises(DataError, match="for deprivation only; got 'age'"):
+        indicator_by_group("talking-therapies-recovery", "age", "2019-20", "ENGLAND")

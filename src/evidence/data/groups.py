@@ -61,6 +61,11 @@ def indicator_by_group(id: str, breakdown: str, period: str, place: str = "areas
             f"({', '.join(breakdowns(id)) or 'none is'}). Choose another one, or report it as "
             "not known."
         )
+    if place != "areas" and breakdown != "deprivation":
+        raise DataError(
+            f"groups of {place} are carried over for deprivation only; got {breakdown!r}. "
+            "Ask for place='areas'."
+        )
     rows = load(DATASET, "by_group" if place == "areas" else "by_group_reference")
     rows = rows[(rows.period == period) & ((place == "areas") | (rows.area_code == place))]
     groups = _groups(breakdown)
