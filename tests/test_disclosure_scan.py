@@ -119,6 +119,10 @@ def test_a_percentage_beside_a_count_that_is_left_out_is_found():
     )
 
 
+def test_a_figure_in_a_suppressed_row_is_found_though_no_count_stands_beside_it():
+    assert "column 'share'" in table(share=[7.5, 40.25], status=["suppressed", "ok"])[0]
+
+
 def test_a_percentage_of_the_exact_counts_is_found():
     """20 of 50 is 40 %; 42.857 % is 21 of 49, which were rounded to them."""
     found = table(numerator=[20], denominator=[50], value=[300 / 7])
