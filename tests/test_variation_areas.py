@@ -44,14 +44,14 @@ def test_the_same_gap_counts_for_less_where_it_is_more_noise(results):
 def test_a_low_figure_is_worse_where_higher_is_better_and_high_where_nothing_is(results):
     rows = areas.profile(results, "A0").table.set_index("indicator")
 
-    assert rows["side"].tolist() == ["worse", "worse", "higher"]
+    assert rows.loc[list(results), "side"].tolist() == ["worse", "worse", "higher"]
 
 
 def test_ranks_follow_the_distance_in_standard_deviations_between_areas(results):
     rows = areas.profile(results, "A0").table
 
     expected = rows["distance"].abs().rank(ascending=False).astype(int).tolist()
-    assert rows["rank"].tolist() == expected
+    assert rows["rank"].tolist() == expected == [1, 2, 3]
     np.testing.assert_allclose(
         rows["distance"].where(rows["tau"] > 0, 0),
         (rows["gap_after_noise"] / rows["tau"]).where(rows["tau"] > 0, 0),
@@ -80,7 +80,8 @@ def test_an_indicator_without_the_area_is_a_row_without_a_figure(results):
 
     result = areas.profile({"large": only_some, "small": results["small"]}, "A0")
 
-    row = result.table.iloc[0]
+    row = result.table.iloc[-1]
+    assert row["indicator"] == "large"
     assert (row["status"], row["judgement"], row["rank"]) == (
         "not in this indicator",
         "no figure",

@@ -212,8 +212,9 @@ def with_and_without(effects: pd.DataFrame, without: Sequence[bool], **choices: 
     Returns
     -------
     Result
-        Table with one row per pooling (``which``, k, value, low, high, tau2, I2) and estimates
-        ``with`` and ``without``; the reason if one of them could not be pooled.
+        Table with one row per pooling (`which`: ``all``, ``without those left out``; k, value, low,
+        high, tau2, I2) and estimates ``with`` and ``without``; the reason if one of them could not
+        be pooled.
 
     Raises
     ------
@@ -233,10 +234,13 @@ def with_and_without(effects: pd.DataFrame, without: Sequence[bool], **choices: 
     return Result(
         text=_comparison(estimates, int(mask.sum())),
         estimates=estimates,
-        table=pd.DataFrame([_summary(key, result) for key, result in results.items()]),
+        table=pd.DataFrame([_summary(_WHICH[key], result) for key, result in results.items()]),
         settings=results["with"].settings,
         cautions=results["without"].cautions,
     )
+
+
+_WHICH = {"with": "all", "without": "without those left out"}
 
 
 def _comparison(estimates: Sequence[Estimate], rows: int) -> str:

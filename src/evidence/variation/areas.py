@@ -65,10 +65,11 @@ def profile(
     Returns
     -------
     Result
-        Table: one row per indicator with the funnel's columns for this area, `pooled`, `median`,
-        `minimum`, `maximum`, `tau`, `gap` (value minus pooled), `gap_after_noise` with
-        `gap_low` and `gap_high` (the empirical-Bayes estimate minus pooled), `side` (``better``,
-        ``worse``, ``higher``, ``lower``, ``none``), `clear` (the interval excludes no gap),
+        Table: one row per indicator, the largest distance first, with the funnel's columns for
+        this area, `pooled`, `median`, `minimum`, `maximum`, `tau`, `gap` (value minus pooled),
+        `gap_after_noise` with `gap_low` and `gap_high` (the empirical-Bayes estimate minus
+        pooled), `side` (``better``, ``worse``, ``higher``, ``lower``, ``none``), `clear` (the
+        interval excludes no gap),
         `reading` (the side where it is clear, otherwise ``not clear of noise``), `beyond` (``yes``
         outside the widened limits),
         `distance` (gap after noise in standard deviations between areas) and `rank` (1 for the
@@ -154,7 +155,8 @@ def _ranked(table: pd.DataFrame) -> pd.DataFrame:
     table["beyond"] = table["position"].map(_BEYOND).astype("str")
     for name in ("indicator", "label", "unit", "period", "direction_better", "status"):
         table[name] = table[name].astype("str")
-    return table
+    last = table["rank"].where(table["rank"] > 0, len(table) + 1)
+    return table.loc[last.sort_values(kind="stable").index].reset_index(drop=True)
 
 
 _BEYOND = {"above": "yes", "below": "yes", "within": "no", "no figure": "no figure"}

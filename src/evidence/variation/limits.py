@@ -340,7 +340,7 @@ def spread(result: Result) -> Result:
         f"{words.between(tau.low or 0.0, tau.high or 0.0, unit)})"
     }
     for key in ("phi_pearson", "phi_winsorised"):
-        rows[result[key].measure] = f"{words.number(result[key].value or 0.0)} times"
+        rows[result[key].measure] = f"{result[key].value or 0.0:,.2f}"
     for key in ("outside_unadjusted", "outside_adjusted"):
         found = result[key]
         rows[found.measure] = words.share_of(int(found.value or 0), found.k or 0, "area")
@@ -688,8 +688,8 @@ def _spread_doubts(found: dict[str, Estimate], trim: float, ask: _Question) -> l
     return [
         Caution(
             "overdispersion",
-            f"The figures vary {words.number(phi)} times as much as chance makes them (variance "
-            f"ratio φ, {trim * 100:g} % winsorised): {words.plural(alone, 'area')} "
+            f"The variance of the figures is {words.number(phi)} times what chance makes it (φ, "
+            f"{trim * 100:g} % winsorised): {words.plural(alone, 'area')} "
             f"{words.verb(alone, 'lies', 'lie')} outside the {ask.levels[-1] * 100:g} % limits of "
             f"chance alone, {left or 'none'} outside limits that allow for the usual spread.",
         )

@@ -466,8 +466,9 @@ def _chart_finding(
         routine = f" (limits{since} {words.between(found['lower'], found['upper'], ask.unit)})"
     return (
         f"{ask.name}: {words.amount(found['latest'], ask.unit)} in {_short(last['period'])}, "
-        f"{_VERDICTS[last['point']]}{routine}; {int(found['signals'])} of "
-        f"{words.plural(int(found['points']), ask.kind)} differ from routine variation."
+        f"{_VERDICTS[last['point']]}{routine}; "
+        f"{words.share_of(int(found['signals']), int(found['points']), ask.kind)} "
+        f"{words.verb(max(int(found['signals']), 1), 'differs', 'differ')} from routine variation."
     )
 
 
