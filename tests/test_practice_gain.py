@@ -300,7 +300,7 @@ def test_a_share_of_the_gap_is_printed_only_for_the_same_outcome():
         behind, gained, effect_outcome="response", indicator_outcome="response"
     )
     assert same["share"].value == pytest.approx(56.0)
-    assert same.text.startswith("It would fill 56% of London's gap")
+    assert same.text.startswith("It would fill 56 % of London's gap")
 
 
 @pytest.mark.parametrize(

@@ -283,8 +283,8 @@ def share_of_gap(
         area="London",
     )
     return Result(
-        text=f"It would fill {two_figures(share.value or 0)}% of London's gap "
-        f"({two_figures(share.low or 0)} to {two_figures(share.high or 0)}%).",
+        text=f"It would fill {two_figures(share.value or 0)} % of London's gap "
+        f"({two_figures(share.low or 0)} to {two_figures(share.high or 0)} %).",
         estimates=(share,),
         settings={"method": "share of the gap"},
         cautions=(Caution("other", "The interval holds the effect's uncertainty, not the gap's."),),
