@@ -154,12 +154,12 @@ def undisturbed(workbook: Workbook) -> Undisturbed:
 def killed_builds(tally: Tally, workbook: Workbook, chosen: argparse.Namespace) -> None:
     """Kill builds at random moments; each is then resumed and compared with an undisturbed one."""
     whole = undisturbed(workbook)
-    chance = random.Random(chosen.seed)
+    chance, longest = random.Random(chosen.seed), whole.seconds
     print(f"  an undisturbed build takes {whole.seconds:.1f} s; seed {chosen.seed}. {load()}")
     for number in range(chosen.kills):
-        workbook.forget()
-        moment = chance.uniform(0.2, whole.seconds)
-        _kill_and_resume(tally, workbook, whole, number, moment)
+        while not (moment := _killed(workbook, chance.uniform(0.2, longest), number % 2 == 0)):
+            longest *= 0.9
+        _resumed(tally, workbook, whole, number, moment)
     before = [path.name for path in workbook.temporary.iterdir()]
     tally.check(
         f"temporary folders do not pile up over {chosen.kills} killed builds",
@@ -168,25 +168,30 @@ def killed_builds(tally: Tally, workbook: Workbook, chosen: argparse.Namespace) 
     )
 
 
-def _kill_and_resume(
-    tally: Tally, workbook: Workbook, whole: Undisturbed, number: int, moment: float
-) -> None:
-    group, at_once = number % 2 == 0, number // 2 % 2 == 0
+def _killed(workbook: Workbook, moment: float, group: bool) -> float:
+    """Kill a build, and all of its group or not, after some seconds; return 0 if it had ended."""
+    workbook.forget()
     going = workbook.start(*workbook.build(*DATE))
     try:
         going.communicate(timeout=moment)
-        ended_first = True
     except subprocess.TimeoutExpired:
-        ended_first = False
         (os.killpg if group else os.kill)(going.pid, signal.SIGKILL)
         going.wait()
+        return moment
+    return 0.0
+
+
+def _resumed(
+    tally: Tally, workbook: Workbook, whole: Undisturbed, number: int, moment: float
+) -> None:
+    group, at_once = number % 2 == 0, number // 2 % 2 == 0
     whom = "the whole group" if group else "the parent only"
     left = "" if at_once else _orphans_end(tally, workbook, f"kill {number + 1}")
     complete = stamps(workbook)
     pointed = len(workbook.pointers())
     print(
         f"  kill {number + 1} of {whom} after {moment:.1f} s: {len(complete)} runs complete, "
-        f"{pointed} published{', the build had ended' if ended_first else ''}{left}"
+        f"{pointed} published{left}"
     )
     again = workbook.evidence(*workbook.build(*DATE))
     name = f"kill {number + 1}: the next build"
