@@ -11,6 +11,7 @@ import io
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import matplotlib as mpl
@@ -18,6 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
@@ -84,15 +86,13 @@ class Picture:
 
     def svg(self) -> str:
         """Return the picture as SVG text: the same bytes for the same result."""
-        buffer = io.StringIO()
-        with mpl.rc_context(RULES):
-            self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        return buffer.getvalue()
+        return _svg(self.figure)
 
     def png(self, dpi: int = 160) -> bytes:
         """Return the picture as PNG."""
         buffer = io.BytesIO()
         with mpl.rc_context(RULES):
+            _lay_out(self.figure)
             self.figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
         return buffer.getvalue()
 
@@ -101,6 +101,24 @@ class Picture:
 
     def __repr__(self) -> str:
         return self.alt
+
+
+@lru_cache(maxsize=32)
+def _svg(figure: Figure) -> str:
+    """Draw once what the notebook shows and the run keeps."""
+    buffer = io.StringIO()
+    with mpl.rc_context(RULES):
+        _lay_out(figure)
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Settle the layout once, whichever format is drawn first."""
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def canvas(height: float, rows: int = 1, **grid: Any) -> tuple[Figure, Any]:

@@ -42,6 +42,10 @@ PRELOAD = (
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "matplotlib.pyplot",
+    "matplotlib._constrained_layout",
+    "PIL.PngImagePlugin",
+    "sklearn.neighbors",
+    "sklearn.preprocessing",
 )
 """Imported once before forking: libraries only, never `evidence`."""
 
