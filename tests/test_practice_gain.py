@@ -118,8 +118,68 @@ def test_a_gap_without_a_direction_or_a_standard_says_why_there_is_none():
 def test_a_gap_refuses_other_results_and_benchmarks():
     with pytest.raises(DataError, match="reads the result of a funnel"):
         gap.gap(Result(text="something else"))
-    with pytest.raises(DataError, match="one of median, best_quartile, standard"):
+    with pytest.raises(DataError, match="one of median, best_quartile, standard, peers"):
         gap.gap(shrunken([1.0], 1.0, (10,)), benchmark="best")
+
+
+def near(**peers):
+    """Peers of areas: each a string of area numbers."""
+    rows = [(area, f"A{n}") for area, numbers in peers.items() for n in numbers]
+    return pd.DataFrame(rows, columns=["area_code", "peer"])
+
+
+def test_the_gap_to_peers_worked_by_hand():
+    """A0 at 60 has peers at 70 and 80: 15 points of 1,000 people; A1 at 70, peers at 60 and 80."""
+    plain = shrunken([60.0, 70.0, 80.0], 1.96, (1000, 2000, 4000))
+    found = gap.gap(plain, benchmark="peers", peers=near(A0="12", A1="02", A2="01"))
+    table = found.table.set_index("area")
+
+    assert table["benchmark"].to_dict() == {"A0": 75.0, "A1": 70.0, "A2": 65.0}
+    assert table["people"].to_dict() == {"A0": 150.0, "A1": 0.0, "A2": 0.0}
+    assert (found["benchmark_lowest"].value, found["benchmark_highest"].value) == (65, 75)
+    assert found.text.startswith("After noise 150 people a year (130 to 170) lie between 1 area ")
+
+
+def test_peers_without_a_figure_do_not_count_and_an_area_without_peers_is_refused_by_name():
+    plain = shrunken([60.0, 70.0, 80.0], 1.96, (1000, 2000, 4000))
+    missing = gap.gap(plain, benchmark="peers", peers=near(A0="19", A1="02", A2="01"))
+    assert missing.table.set_index("area").loc["A0", "benchmark"] == 70
+    with pytest.raises(DataError, match="A2 has none"):
+        gap.gap(plain, benchmark="peers", peers=near(A0="12", A1="02"))
+    with pytest.raises(DataError, match="needs the peers of each area"):
+        gap.gap(plain, benchmark="peers")
+
+
+def test_every_benchmark_stands_in_one_table_or_says_why_it_cannot():
+    plain = shrunken([60.0, 70.0, 80.0], 1.96, (1000, 2000, 4000))
+    three = gap.by_benchmark(plain, peers=near(A0="12", A1="02", A2="01"))
+    table = three.table.set_index("benchmark")["people a year"]
+
+    assert len(table) == len(gap.BENCHMARKS)
+    assert table["the London median"] == "100 (80 to 120)"
+    assert (
+        table["the national standard"] == "none: no national standard is stated for this indicator"
+    )
+    assert three.text.startswith("London's gap to 3 of 4 benchmarks")
+    assert len(gap.by_benchmark(plain, standard=75.0).table) == 3
+
+
+def test_people_on_a_register_are_never_called_people_a_year():
+    stock = {"counted": gap.ON_REGISTER}
+    plain = shrunken([60.0, 70.0, 80.0], 1.96, (1000, 2000, 4000))
+    found = gap.gap(plain, **stock)
+    ranked = gap.ranking({"a": plain, "b": plain}, registers=["b"])
+
+    assert "a year" not in found.text
+    assert found["london"].unit == "people on the register"
+    assert gap.quartile_to_median(plain, **stock).unit == "people on the register"
+    assert "people on the register" in gap.by_benchmark(plain, **stock).table.columns
+    assert ranked.table.set_index("indicator")["printed"].to_dict() == {
+        "a": "100 people a year",
+        "b": "100 people on the register",
+    }
+    assert any("at one date" in doubt.text for doubt in ranked.cautions)
+    assert not gap.ranking({"a": plain}).cautions
 
 
 def test_the_lowest_quartile_brought_to_the_median_by_hand():
@@ -142,6 +202,20 @@ def test_indicators_are_ranked_by_people_and_those_without_direction_left_out():
     )
     assert found.table["indicator"].tolist() == ["large", "small"]
     assert found.settings["left_out"] == ["neither"]
+    assert found.text.endswith("1 indicator left out: no direction of this indicator is better.")
+
+
+def test_indicators_are_ranked_by_a_standard_or_peers_and_without_any_gap_refused():
+    plain = shrunken([60.0, 70.0, 80.0], 1.0, (1000, 1000, 1000))
+    both = {"with": plain, "without": plain}
+    by_standard = gap.ranking(both, benchmark="standard", standards={"with": 75.0})
+    by_peers = gap.ranking(both, benchmark="peers", peers=near(A0="12", A1="02", A2="01"))
+
+    assert by_standard.table["people"].tolist() == [200.0]
+    assert "no national standard is stated" in by_standard.text
+    assert by_peers.table["people"].tolist() == [150.0, 150.0]
+    with pytest.raises(DataError, match="none of 2 has one"):
+        gap.ranking(both, benchmark="standard")
 
 
 @pytest.mark.parametrize(
