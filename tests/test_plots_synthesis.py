@@ -10,6 +10,7 @@ from matplotlib.patches import Polygon, Rectangle
 from evidence import plots
 from evidence.errors import DataError
 from evidence.results import Result
+from evidence.synthesis.certainty import from_items, risk_of_bias
 from evidence.synthesis.many import multiverse
 from evidence.synthesis.pool import pool
 from evidence.synthesis.regression import subgroups
@@ -35,7 +36,7 @@ def shapes(picture, kind):
     return [patch for patch in picture.figure.axes[0].patches if isinstance(patch, kind)]
 
 
-@pytest.mark.parametrize("k", [2, 3, 12, 60])
+@pytest.mark.parametrize("k", [2, 3, 12, 60, 200])
 def test_every_study_has_its_name_effect_and_weight(k):
     result = smd(k)
 
@@ -87,7 +88,7 @@ def test_ratios_are_drawn_on_a_logarithmic_axis_in_the_numbers_of_readers():
 
     assert axes.get_xscale() == "log"
     assert shapes(picture, Polygon)[0].get_xy()[:, 0].min() == pytest.approx(result["pooled"].low)
-    assert "Risk ratio (95 %)" in texts(picture)
+    assert "Risk ratio (95\u00a0%)" in texts(picture)
 
 
 def test_the_side_that_is_good_is_named_under_the_axis():
@@ -113,8 +114,107 @@ def test_the_words_for_the_picture_hold_the_numbers_of_the_result():
     alt = plots.forest(result).alt
 
     assert alt.startswith("Forest plot of 12 studies: effects from ")
-    assert f"I² {result['I2'].value:.0f} %" in alt
+    assert f"I² {result['I2'].value:.0f}\u00a0%" in alt
     assert len(alt.split()) <= 60
+
+
+def test_an_effect_beyond_the_axis_has_a_mark_of_its_own_that_the_notes_explain():
+    effects = studies(30)
+    effects.loc[29, ["yi", "vi"]] = [9.0, 0.3]
+    picture = plots.forest(pool(effects, direction_better="higher", measure="SMD"))
+    axes = picture.figure.axes[0]
+
+    beyond = [line for line in axes.lines if line.get_gid() == "effect beyond"]
+    assert [line.get_marker() for line in beyond] == [">"]
+    assert len([dot for dot in axes.collections if dot.get_gid() == "effect"]) == 29
+    notes = " ".join(text.get_text() for text in picture.figure.texts)
+    assert "large blue arrow: so does the effect" in notes
+
+
+def test_weights_are_named_in_full_and_explained():
+    picture = plots.forest(smd(5))
+
+    assert "Weight" in texts(picture)
+    notes = " ".join(text.get_text() for text in picture.figure.texts)
+    assert "Weight: share in the pooled effect, in\u00a0%." in notes
+
+
+def grouped(k=12):
+    effects = studies(k).assign(format=[*(["alone", "group"] * k)[: k - 1], "rare"])
+    usual = effects[effects["format"] != "rare"]
+    return pool(effects, direction_better="higher", measure="SMD"), subgroups(usual, "format")
+
+
+def test_each_subgroup_has_a_heading_its_studies_and_a_diamond():
+    result, groups = grouped()
+    picture = plots.forest(result, groups=groups)
+
+    drawn = texts(picture)
+    assert [text for text in drawn if "stud" in text and "(" in text] == [
+        "Alone (6 studies)",
+        "Group (5 studies)",
+        "Rare (1 study, not pooled)",
+    ]
+    diamonds = [shape.get_xy()[:, 0] for shape in shapes(picture, Polygon)]
+    assert [(d.min(), d.max()) for d in diamonds[:-1]] == [
+        pytest.approx((row.low, row.high)) for row in groups.table.itertuples()
+    ]
+    inside = result.table.loc[result.table["format"] == "alone", "weight"].sum()
+    assert f"{inside:.1f}" in drawn
+    assert "Subgroups pooled: alone " in picture.alt
+
+
+def test_subgroups_of_ratios_are_drawn_as_ratios():
+    effects = studies(8).assign(format=["a", "b"] * 4)
+    groups = subgroups(effects, "format")
+    result = pool(effects, direction_better="lower", measure="OR")
+    diamond = shapes(plots.forest(result, groups=groups), Polygon)[0].get_xy()[:, 0]
+
+    assert diamond.min() == pytest.approx(np.exp(groups.table["low"][0]))
+
+
+def test_lights_of_bias_stand_beside_each_study_with_symbol_and_colour():
+    effects = studies(3)
+    marks = pd.DataFrame({"study": effects["study"], "sg": [1, 1, 0], "ba": ["sr", "1", "1"]})
+    bias = risk_of_bias(
+        from_items(marks, {"sg": "sequence", "ba": "blinding"}, version="1", source="its raters")
+    )
+    result = pool(effects, direction_better="higher", measure="SMD")
+    picture = plots.forest(result, bias=bias)
+    axes = picture.figure.axes[0]
+
+    lights = [dot for dot in axes.collections if dot.get_gid() == "light"]
+    assert len(lights) == 9
+    assert len({tuple(dot.get_facecolor()[0]) for dot in lights}) == 3
+    drawn = texts(picture)
+    assert (drawn.count("+"), drawn.count("s"), drawn.count("−")) == (6, 1, 2)
+    assert "Overall risk of bias low in 2." in picture.alt
+    with pytest.raises(DataError, match="every study needs its risk of bias; Author 3"):
+        plots.forest(smd(4), bias=bias)
+
+
+def test_further_columns_are_printed_and_the_axis_keeps_its_room():
+    effects = studies(4).assign(n=[10.0, 20.0, np.nan, 1500.0], weeks=["6", "8", "12", "52"])
+    result = pool(effects, direction_better="higher", measure="SMD")
+    picture = plots.forest(result, columns={"n": "People", "weeks": "Weeks"})
+    figure = picture.figure
+
+    assert {"People", "Weeks", "1,500", "52"} <= set(texts(picture))
+    assert figure.axes[0].get_position().width * figure.get_figwidth() >= 1.25 - 1e-9
+    with pytest.raises(DataError, match=r"columns beside a forest must be .* 'size' is not"):
+        plots.forest(result, columns={"size": "Size"})
+
+
+def test_names_effects_and_the_axis_do_not_run_into_each_other():
+    effects = studies(200)
+    effects.loc[5, "yi"] = 6.0
+    picture = plots.forest(pool(effects, direction_better="lower", measure="OR"))
+    axes = picture.figure.axes[0]
+    picture.figure.draw_without_rendering()
+    frame = axes.get_window_extent()
+
+    boxes = [text.get_window_extent() for text in axes.texts if "(" in text.get_text()]
+    assert all(box.x0 >= frame.x1 - 1 for box in boxes)
 
 
 def test_two_studies_have_no_bar_for_a_prediction_interval():

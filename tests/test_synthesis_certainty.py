@@ -15,6 +15,7 @@ from evidence.synthesis.certainty import (
     Judgement,
     absolute_effects,
     certainty,
+    from_items,
     risk_of_bias,
     suggested_imprecision,
     suggested_inconsistency,
@@ -57,6 +58,39 @@ def test_judgements_without_source_or_outside_the_tool_are_refused():
         risk_of_bias(judged(("A", "D1", "unclear")))
     with pytest.raises(DataError, match="judged once per domain; A come twice"):
         risk_of_bias(judged(("A", "D1", "low"), ("A", "D1", "high")))
+
+
+def items(**marks):
+    names = {"sg": "sequence", "ba": "blinding"}
+    return from_items(pd.DataFrame(marks), names, version="version 1", source="two raters")
+
+
+def test_items_of_the_database_become_judgements_with_tool_version_and_source():
+    table = items(study=["A", "B"], sg=[1, 0], ba=["sr", "1"])
+    result = risk_of_bias(table)
+
+    assert set(table["tool"]) == {"Four items of the database"}
+    assert result.table["sequence"].tolist() == ["low", "not low"]
+    assert result.table["blinding"].tolist() == ["self-report", "low"]
+    assert result.table["overall"].tolist() == ["low", "not low"]
+    assert set(result.table["version"]) == {"version 1"}
+    assert "low in 1, not low in 1" in result.text
+
+
+def test_a_study_has_the_worst_of_its_effects():
+    table = items(study=["A", "A", "A"], sg=[1, 1, 0], ba=["1", "sr", "1"])
+
+    assert table.set_index("domain")["judgement"].to_dict() == {
+        "sequence": "not low",
+        "blinding": "self-report",
+    }
+
+
+def test_items_with_other_marks_are_refused():
+    with pytest.raises(DataError, match="an item must be 1, 0 or sr; A, blinding has 'x'"):
+        items(study=["A"], sg=[1], ba=["x"])
+    with pytest.raises(DataError, match="must be columns of the table; no 'ba'"):
+        items(study=["A"], sg=[1])
 
 
 def test_randomised_evidence_without_concern_is_of_high_certainty():

@@ -15,6 +15,7 @@ PARTS = (
     "inequality",
     "maps",
     "multiples",
+    "forests",
     "synthesis",
     "choices",
     "small_study",

@@ -35,6 +35,9 @@ COLOURS = {
     "high": ORANGE,
     "serious": ORANGE,
     "critical": "#8c2d04",
+    "self-report": "#a6d9c6",
+    "not low": ORANGE,
+    "no information": FAINT,
 }
 """Colour of a judgement; its symbol says the same."""
 
@@ -58,14 +61,14 @@ def traffic_light(result: Result, *, title: str = "Risk of bias, study by study"
     DataError
         If the result has no judgements.
     """
-    table, domains = _judgements(result)
+    table, domains = judged(result)
     figure, axes = canvas(ROW * len(table) + 1.5)
     for x, domain in enumerate(domains):
         for y, judgement in enumerate(table[domain]):
             if isinstance(judgement, str) and judgement:
                 colour = COLOURS.get(judgement, FAINT)
                 axes.scatter(x, y, s=96, color=colour, linewidths=0, gid="light")
-                axes.text(x, y, _symbol(judgement), ha="center", va="center", fontsize=8, color=INK)
+                axes.text(x, y, symbol(judgement), ha="center", va="center", fontsize=8, color=INK)
     axes.set_xlim(-0.6, len(domains) - 0.4)
     axes.set_ylim(len(table) - 0.5, -0.5)
     axes.set_yticks(range(len(table)), [short(str(name), 26) for name in table["study"]])
@@ -77,7 +80,7 @@ def traffic_light(result: Result, *, title: str = "Risk of bias, study by study"
         side.set_visible(False)
     lights = [
         Line2D([], [], marker="o", markersize=8, linewidth=0, color=COLOURS.get(name, FAINT),
-               label=f"{_symbol(name)}  {name}")
+               label=f"{symbol(name)}  {name}")
         for name in _scale(table, domains)
     ]  # fmt: skip
     figure.legend(handles=lights, loc="outside lower center", ncols=4, fontsize=7.8)
@@ -108,7 +111,7 @@ def bias_shares(
     DataError
         If the result has no judgements or a study has no weight.
     """
-    table, domains = _judgements(result)
+    table, domains = judged(result)
     shares = _shares(table, domains, weights)
     figure, axes = canvas(0.3 * len(domains) + 1.25)
     start = np.zeros(len(domains))
@@ -116,10 +119,10 @@ def bias_shares(
         share = shares[name].to_numpy(float)
         bars = axes.barh(
             range(len(domains)), share, left=start, height=0.66, color=COLOURS.get(name, FAINT),
-            edgecolor="white", label=f"{_symbol(name)}  {name}",
+            edgecolor="white", label=f"{symbol(name)}  {name}",
         )  # fmt: skip
         axes.bar_label(
-            bars, [f"{_symbol(name)} {value:.0f}" if value >= 9 else "" for value in share],
+            bars, [f"{symbol(name)} {value:.0f}" if value >= 9 else "" for value in share],
             label_type="center", fontsize=7.8, color=INK,
         )  # fmt: skip
         start += share
@@ -129,7 +132,7 @@ def bias_shares(
     axes.set_xlabel("% of studies" if weights is None else "% of the weight in the pooled effect")
     axes.set_title(title)
     patches = [
-        Patch(color=COLOURS.get(name, FAINT), label=f"{_symbol(name)}  {name}") for name in shares
+        Patch(color=COLOURS.get(name, FAINT), label=f"{symbol(name)}  {name}") for name in shares
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=4, fontsize=7.8)
     listed = "; ".join(
@@ -138,14 +141,16 @@ def bias_shares(
     return Picture(figure, f"{title}, {len(table)} studies: {listed}.")
 
 
-def _judgements(result: Result) -> tuple[pd.DataFrame, list[str]]:
+def judged(result: Result) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table of judgements, and its domains with the overall one at the end."""
     if not result.known or "overall_basis" not in result.table:
         raise DataError(f"a picture of the risk of bias needs its judgements; got: {result.text}")
     domains = [name for name in result.table.columns if name not in ABOUT]
     return result.table, [*domains, "overall"]
 
 
-def _symbol(judgement: str) -> str:
+def symbol(judgement: str) -> str:
+    """Return the symbol that says what the colour of a judgement says."""
     return SYMBOLS.get(judgement, "?")
 
 

@@ -22,8 +22,14 @@ TOOLS: dict[str, tuple[str, ...]] = {
     "RoB 2": ("low", "some concerns", "high"),
     "ROBINS-I": ("low", "moderate", "serious", "critical", "no information"),
     "Cochrane 1": ("low", "unclear", "high"),
+    "Four items of the database": ("low", "self-report", "not low"),
 }
-"""Judgements of each tool, best first."""
+"""Judgements of each tool, best first. The four items are those that the Metapsy database takes
+from version 1 of the Cochrane tool; it tells low risk from the rest, not unclear from high, and
+counts an outcome that people report themselves as blinded. They are not RoB 2."""
+
+COUNTS_AS_LOW = ("low", "self-report")
+"""Judgements that leave the overall one at low."""
 
 SYMBOLS = {
     "low": "+",
@@ -34,6 +40,8 @@ SYMBOLS = {
     "serious": "−",
     "critical": "×",
     "no information": "?",
+    "self-report": "s",
+    "not low": "−",
 }
 """Symbols that say what the colour of a traffic light says."""
 
@@ -49,7 +57,8 @@ def risk_of_bias(judgements: pd.DataFrame) -> Result:
 
     RoB 2 (Sterne et al. 2019, BMJ 366:l4898) and ROBINS-I (Sterne et al. 2016, BMJ 355:i4919): the
     overall judgement is the worst of the domains. RoB 2 leaves it to a person to raise several
-    domains with some concerns to high; the rule does not.
+    domains with some concerns to high; the rule does not. For the four items of the database the
+    overall judgement is low where all four are met, self-report counted as met.
 
     Parameters
     ----------
@@ -62,7 +71,7 @@ def risk_of_bias(judgements: pd.DataFrame) -> Result:
     Result
         Table with study, tool, version, one column per domain, overall and overall_basis (the
         source, or that it is by rule); estimates ``low``, ``high`` with the number of studies whose
-        overall judgement is the best, or worse than the second of its tool.
+        overall judgement is low, or the worst kind of its tool.
 
     Raises
     ------
@@ -75,11 +84,9 @@ def risk_of_bias(judgements: pd.DataFrame) -> Result:
     ]
     table = pd.DataFrame(rows)
     low = int((table["overall"] == "low").sum())
-    high = int(table["overall"].isin(["high", "serious", "critical"]).sum())
-    by_rule = int((table["overall_basis"] == BY_RULE).sum())
+    high = int(table["overall"].isin(["high", "serious", "critical", "not low"]).sum())
     return Result(
-        text=f"{len(table)} studies: {low} at low and {high} at high or serious risk of bias; "
-        f"{by_rule} overall judgements are by rule.",
+        text=_bias_text(table),
         estimates=(
             Estimate(key="low", value=float(low), k=len(table)),
             Estimate(key="high", value=float(high), k=len(table)),
@@ -87,6 +94,75 @@ def risk_of_bias(judgements: pd.DataFrame) -> Result:
         table=table,
         settings={"tools": sorted(judgements["tool"].unique())},
     )
+
+
+def _bias_text(table: pd.DataFrame) -> str:
+    counts = table["overall"].value_counts()
+    order = [name for name in dict.fromkeys(sum(TOOLS.values(), ())) if name in counts]
+    listed = ", ".join(f"{name} in {counts[name]}" for name in order)
+    by_rule = int((table["overall_basis"] == BY_RULE).sum())
+    basis = f" The overall judgement is {BY_RULE}" if by_rule else ""
+    share = f" in {by_rule} of them" if 0 < by_rule < len(table) else ""
+    tools = " and ".join(
+        f"{tool} ({', '.join(rows['version'].unique())})" for tool, rows in table.groupby("tool")
+    )
+    studies = f"{len(table)} stud{'ies' if len(table) != 1 else 'y'}"
+    ending = f"{basis}{share}." if basis else ""
+    return f"{studies} judged by {tools}: overall risk of bias {listed}.{ending}"
+
+
+def from_items(
+    rows: pd.DataFrame,
+    items: Mapping[str, str],
+    *,
+    version: str,
+    source: str,
+    tool: str = "Four items of the database",
+    study: str = "study",
+) -> pd.DataFrame:
+    """Return judgements as `risk_of_bias` reads them, from a table with one column per item.
+
+    Parameters
+    ----------
+    rows
+        One row per effect, with a column per item: 1 for low risk, ``sr`` for an outcome that
+        people report themselves, 0 for anything else. Where the effects of a study differ, the
+        study has the worst of them.
+    items
+        Name of the domain for each column.
+    version, source
+        Version of the tool, and who judged.
+    tool
+        One of `TOOLS`.
+    study
+        Column with the study's name.
+
+    Raises
+    ------
+    DataError
+        If a column is missing or holds another value.
+    """
+    absent = [name for name in (study, *items) if name not in rows]
+    if absent:
+        raise DataError(f"items of risk of bias must be columns of the table; no {absent[0]!r}.")
+    words = {"1": "low", "sr": "self-report", "0": "not low"}
+    long = rows.melt(study, list(items), "item", "mark")
+    long["judgement"] = long["mark"].astype("str").map(words)
+    if long["judgement"].isna().any():
+        wrong = long[long["judgement"].isna()].iloc[0]
+        raise DataError(
+            f"an item must be 1, 0 or sr; {wrong[study]}, {items[wrong['item']]} has "
+            f"{wrong['mark']!r}. Correct it at the source."
+        )
+    rank = long["judgement"].map(TOOLS[tool].index)
+    worst = long.loc[rank.groupby([long[study], long["item"]], sort=False).idxmax()]
+    return pd.DataFrame(
+        {
+            "study": worst[study].to_numpy(),
+            "domain": worst["item"].map(items).to_numpy(),
+            "judgement": worst["judgement"].to_numpy(),
+        }
+    ).assign(tool=tool, version=version, source=source)
 
 
 def _check_judgements(judgements: pd.DataFrame) -> None:
@@ -120,6 +196,7 @@ def _judged_study(name: str, rows: pd.DataFrame) -> dict[str, Any]:
     stated = rows[rows["domain"] == "overall"]
     order = TOOLS[tool]
     worst = max(domains["judgement"], key=order.index) if len(domains) else ""
+    worst = "low" if worst in COUNTS_AS_LOW else worst
     return {
         "study": name,
         "tool": tool,
