@@ -104,6 +104,42 @@ def test_what_an_indicator_read_is_noted_with_current_hashes():
     assert {key: data.current_hash(key) for key in noted} == noted
 
 
+def test_a_table_that_was_loaded_before_is_noted_again():
+    data.load("qof", "england")
+    first = data.noted()
+    data.forget()
+    data.load("qof", "england")
+    assert data.noted() == first
+    assert "data/raw/qof/england.csv" in first
+
+
+def test_a_table_is_checked_once_as_long_as_its_files_stay(small, monkeypatch):
+    data.load("clinics", "counts")
+    monkeypatch.setattr("evidence.data.tables.find_problems", None)
+    data.load("clinics", "counts")
+    stated = small / "data/raw/clinics/dataset.yml"
+    stated.write_text(stated.read_text() + "\n")
+    with pytest.raises(TypeError):
+        data.load("clinics", "counts")
+
+
+def test_a_file_changed_after_it_was_loaded_is_refused(small):
+    data.load("clinics", "counts")
+    path = small / "data/raw/clinics/counts.csv"
+    path.write_text(path.read_text().replace("\n", "\n\n", 1))
+    with pytest.raises(DataError, match=r"counts\.csv"):
+        data.load("clinics", "counts")
+
+
+def test_what_is_done_to_a_loaded_table_does_not_reach_the_next_one():
+    table = data.load("population")
+    table.loc[0, "population"] = -1
+    table["new"] = 1
+    again = data.load("population")
+    assert again.loc[0, "population"] > 0
+    assert "new" not in again
+
+
 def test_a_listing_is_noted_and_changes_when_a_file_is_added(small):
     assert data.indicators() == ["helped"]
     ((key, before),) = data.noted().items()

@@ -1,15 +1,18 @@
 """Files of the workbook: where they are, how they are read, and a note of each that was read.
 
-The notes are the only module state of the package.
-A run empties them at its start (`forget`) and stores them at its end (`noted`), so that it is
-known which files its numbers came from, and `current_hash` tells later whether one has changed.
+The notes, and what was made of files that have not changed since (`remembered`), are the only
+module state of the package.
+A run empties the notes at its start (`forget`) and stores them at its end (`noted`), so that it
+is known which files its numbers came from, and `current_hash` tells later whether one has changed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import TypeVar
 
 from evidence.errors import CatalogueError, DataError, EvidenceError
 
@@ -18,7 +21,13 @@ LARGEST_DEFINITION = 1_000_000
 LONGEST_LINE = 100_000
 _LISTING = "listing:"
 
+MOST_REMEMBERED = 64
+
+Made = TypeVar("Made")
+
 _notes: dict[str, str] = {}
+_open_notes: list[dict[str, str]] = []
+_made: dict[Hashable, tuple[dict[str, str], object]] = {}
 
 
 def root() -> Path:
@@ -61,6 +70,42 @@ def forget() -> None:
     _notes.clear()
 
 
+def remembered(key: Hashable, make: Callable[[], Made]) -> Made:
+    """Return what `make` returns, made anew only if a file that it read has changed.
+
+    What it read is noted each time, so that a run states the same files whether or not an earlier
+    call has read them.
+
+    Parameters
+    ----------
+    key
+        What is made, such as the name of a table; the root of the workbook is added to it.
+    make
+        Reads files of the workbook, and nothing else that can change.
+    """
+    key = (root(), key)
+    reads, found = _made.get(key, ({}, None))
+    if reads and all(current_hash(name) == sha256 for name, sha256 in reads.items()):
+        for name, sha256 in reads.items():
+            _note(name, sha256)
+        return found  # type: ignore[return-value]
+    reads = {}
+    _open_notes.append(reads)
+    try:
+        found = make()
+    finally:
+        _open_notes.pop()
+    if len(_made) >= MOST_REMEMBERED:
+        _made.clear()
+    _made[key] = (reads, found)
+    return found
+
+
+def _note(name: str, sha256: str) -> None:
+    for notes in (_notes, *_open_notes):
+        notes[name] = sha256
+
+
 def current_hash(key: str) -> str | None:
     """Return the hash that a key of `noted` has now, or None if its file is gone.
 
@@ -81,7 +126,7 @@ def current_hash(key: str) -> str | None:
 def listing(pattern: str) -> list[str]:
     """Return the paths under the root that match a glob, sorted, and note the listing."""
     names = _names(pattern)
-    _notes[_LISTING + pattern] = _hash_of_names(names)
+    _note(_LISTING + pattern, _hash_of_names(names))
     return names
 
 
@@ -119,7 +164,7 @@ def _read(path: Path, limit: int, error: type[EvidenceError]) -> bytes:
             f"{name} must have at most {limit / 1e6:g} MB; it has {size / 1e6:,.0f} MB "
             "and was not read. Split it or keep only what the workbook needs."
         )
-    _notes[name] = hashlib.sha256(content).hexdigest()
+    _note(name, hashlib.sha256(content).hexdigest())
     return content
 
 

@@ -117,7 +117,7 @@ def service_months(measure: str, services: Sequence[str]) -> pd.DataFrame:
     """
     series = _series(measure)
     months = load(DATASET, "months")
-    unknown = sorted(set(services) - set(months["service_code"]))
+    unknown = sorted(set(services) - set(months["service_code"].unique()))
     if unknown or not services:
         raise DataError(
             f"services must be codes of {DATASET}; got {', '.join(unknown) or 'none'}. "
@@ -125,7 +125,7 @@ def service_months(measure: str, services: Sequence[str]) -> pd.DataFrame:
         )
     mine = months[months.service_code.isin(services) & months.measure.isin(series.measures)]
     wide = mine.pivot(index=["period", "service_code"], columns="measure", values="value").dropna()
-    table = _summed(wide, series, sorted(set(months["period"])))
+    table = _summed(wide, series, sorted(months["period"].unique()))
     table["missing"] = [" ".join(codes) for codes in _absent(wide, table["period"], services)]
     counted = table["numerator"].notna() & ((table["missing"] == "") | (series.whole != ""))
     table["status"] = counted.map({True: "ok", False: "missing"}).astype("str")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from evidence.data import catalogue, practice
 from evidence.data.definitions import Dataset, Table
-from evidence.data.files import listing, root
+from evidence.data.files import listing, remembered, root
 from evidence.data.reading import Problem, TextTable, read_text_table
 from evidence.data.schema import find_problems, typed
 from evidence.errors import DataError, EvidenceError
@@ -43,6 +43,10 @@ def load(id: str, table: str | None = None) -> pd.DataFrame:
     DataError
         If the file does not hold what dataset.yml states: file, row and column are named.
     """
+    return remembered(("table", id, table), lambda: _loaded(id, table)).copy(deep=False)
+
+
+def _loaded(id: str, table: str | None) -> pd.DataFrame:
     dataset = catalogue.dataset(id)
     spec = dataset.table(table)
     text, problems = _problems_of(dataset, spec)

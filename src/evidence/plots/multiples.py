@@ -8,6 +8,7 @@ from itertools import zip_longest
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from evidence.errors import DataError
 from evidence.plots import style
@@ -51,18 +52,24 @@ def small_multiples(charts: Mapping[str, Result]) -> Picture:
         raise DataError("small multiples draw results of xmr; got another one or none.")
     asked = next(iter(known.values())).settings
     down = -(-len(charts) // ACROSS)
-    figure, panels = canvas(
-        1.0 * down + 0.9, down, ncols=ACROSS, squeeze=False, sharey=asked["unit"] == "%"
-    )
+    shared = asked["unit"] == "%"
+    figure, panels = canvas(down + 0.9, down, ncols=ACROSS, squeeze=False, sharey=shared)
+    _arrange(figure, down, shared)
+    ends = {name: _ends(chart.table) for name, chart in known.items()}
+    if shared:
+        lows, highs = zip(*ends.values(), strict=True)
+        ends = dict.fromkeys(ends, (min(lows), max(highs)))
     for item, axes in zip_longest(charts.items(), panels.flat):
         if item is None:
             axes.axis("off")
         else:
+            axes.set(autoscale_on=False, ylim=ends.get(item[0], (0, 1)))
             _panel(axes, *item)
     _ends_of_time(panels, [chart.table["period"] for chart in known.values()])
     figure.suptitle(
         f"{asked['indicator']}, {asked['unit']}",
         x=0.01,
+        y=0.998,
         ha="left",
         fontsize=10,
         fontweight="bold",
@@ -75,7 +82,7 @@ def small_multiples(charts: Mapping[str, Result]) -> Picture:
     figure.legend(
         handles.values(),
         handles.keys(),
-        loc="outside lower center",
+        loc="lower center",
         ncols=3,
         handletextpad=0.4,
         columnspacing=1.0,
@@ -83,8 +90,30 @@ def small_multiples(charts: Mapping[str, Result]) -> Picture:
     return Picture(figure, _multiples_alt(charts, asked))
 
 
+def _arrange(figure: Figure, down: int, shared: bool) -> None:
+    """Settle the layout at once: to measure the text of every panel takes longer than drawing."""
+    figure.set_layout_engine(None)
+    height = figure.get_figheight()
+    figure.subplots_adjust(
+        left=0.055 if shared else 0.085,
+        right=0.97,
+        bottom=0.72 / height,
+        top=1 - 0.42 / height,
+        wspace=0.16 if shared else 0.42,
+        hspace=0.34,
+    )
+
+
+def _ends(rows: pd.DataFrame) -> tuple[float, float]:
+    """Return the scale of one chart: its points and limits with a little room."""
+    shown = rows[["value", "lower", "upper"]]
+    low, high = float(shown.min().min()), float(shown.max().max())
+    room = 0.05 * (high - low) or 1.0
+    return low - room, high + room
+
+
 def _panel(axes: Axes, name: str, chart: Result) -> None:
-    axes.set_title(short(name, 21), fontsize=8, fontweight="normal", pad=2)
+    axes.set_title(short(name.replace(" and ", " & "), 21), fontsize=8, fontweight="normal", pad=2)
     axes.tick_params(labelsize=8, length=2, pad=1)
     axes.locator_params(axis="y", nbins=3)
     if not chart.known:
