@@ -11,9 +11,10 @@ from evidence import plots
 from evidence.errors import DataError
 from evidence.results import Result
 from evidence.synthesis.certainty import from_items, risk_of_bias
+from evidence.synthesis.effects import effect_sizes
 from evidence.synthesis.many import multiverse
 from evidence.synthesis.pool import pool
-from evidence.synthesis.regression import subgroups
+from evidence.synthesis.regression import meta_regression, subgroups
 from evidence.synthesis.sensitivity import leave_one_out
 
 
@@ -274,9 +275,9 @@ def test_a_specification_curve_has_every_specification_in_order():
     assert [text.get_text() for text in bottom.get_yticklabels()] == [
         "size: all",
         "size: large",
-        "tau2 method: REML",
-        "tau2 method: DL",
-        "tau2 method: PM",
+        "estimator: REML",
+        "estimator: DL",
+        "estimator: PM",
     ]
     assert picture.alt == f"Specification curve. {result.text}"
 
@@ -291,6 +292,103 @@ def test_a_network_names_each_treatment_with_its_studies():
     assert picture.alt.startswith(
         "Network of 3 treatments from 3 studies with 3 direct comparisons"
     )
+
+
+def test_names_in_a_network_stay_inside_the_picture_and_below_its_title():
+    names = [f"a treatment with a long name {i}" for i in range(22)]
+    table = pd.DataFrame({"study": range(21), "treatment1": names[:-1], "treatment2": names[1:]})
+    figure = plots.network_graph(table, title="Who was compared with whom").figure
+    figure.draw_without_rendering()
+
+    title = figure._suptitle.get_window_extent()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 for box in boxes)
+    assert all(not box.overlaps(title) for box in boxes)
+
+
+def test_treatments_known_from_one_study_are_open_and_counted():
+    table = pd.DataFrame(
+        {"study": ["1", "2", "2"], "treatment1": ["A", "A", "A"], "treatment2": ["B", "B", "C"]}
+    )
+    picture = plots.network_graph(table)
+    nodes = picture.figure.axes[0].collections[-1]
+
+    assert [tuple(colour) == (1, 1, 1, 1) for colour in nodes.get_facecolor()] == [
+        False,
+        False,
+        True,
+    ]
+    assert picture.alt.endswith("1 known from a single study.")
+
+
+def test_a_bubble_plot_has_the_studies_the_line_and_the_interval_of_the_regression():
+    effects = studies(15).assign(year=lambda table: 1990 + np.arange(len(table)))
+    result = meta_regression(effects, ["year"])
+    picture = plots.bubble(result, effects, label="year of publication")
+    axes = picture.figure.axes[0]
+    line = next(line for line in axes.lines if line.get_gid() == "line")
+    band = axes.collections[0].get_paths()[0].vertices
+
+    slope = (line.get_ydata()[-1] - line.get_ydata()[0]) / 14
+    assert slope == pytest.approx(result.table["value"][1])
+    assert axes.collections[1].get_offsets()[:, 1].tolist() == pytest.approx(effects["yi"].tolist())
+    at_start = band[np.isclose(band[:, 0], 1990)][:, 1]
+    centred = meta_regression(effects.assign(year=effects["year"] - 1990), ["year"]).table.iloc[0]
+    assert at_start.min() == pytest.approx(centred["low"])
+    assert at_start.max() == pytest.approx(centred["high"])
+    assert "from 1990 to 2004" in picture.alt
+    assert "Year of publication" in axes.get_xlabel()
+
+
+def test_a_bubble_plot_of_several_moderators_is_refused():
+    effects = studies(15).assign(a=range(15), b=[1.0, 2.0, 4.0] * 5)
+    with pytest.raises(DataError, match="needs one numeric moderator"):
+        plots.bubble(meta_regression(effects, ["a", "b"]), effects)
+    with pytest.raises(DataError, match="needs the studies regressed; the table has no a"):
+        plots.bubble(meta_regression(effects, ["a"]), effects.drop(columns="a"))
+
+
+def two_arms():
+    return pd.DataFrame(
+        {
+            "study": ["A", "B", "C"],
+            "ai": [30, 12, 50],
+            "n1i": [60, 40, 80],
+            "ci": [20, 14, 40],
+            "n2i": [60, 40, 80],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("measure", "at_half"),
+    [("RR", lambda e: 0.5 * e), ("OR", lambda e: e / (1 + e)), ("RD", lambda e: 0.5 + e)],
+)
+def test_a_labbe_plot_has_the_shares_of_both_groups_and_the_pooled_curve(measure, at_half):
+    result = pool(effect_sizes(two_arms(), measure=measure), direction_better="higher")
+    axes = plots.labbe(result, event="respond").figure.axes[0]
+    curve = next(line for line in axes.lines if line.get_gid() == "pooled")
+
+    points = axes.collections[-1].get_offsets()
+    assert points[:, 0].tolist() == pytest.approx([100 / 3, 35, 50])
+    assert points[:, 1].tolist() == pytest.approx([50, 30, 62.5])
+    assert curve.get_ydata()[50] == pytest.approx(100 * at_half(result["pooled"].value))
+
+
+def test_a_labbe_plot_says_in_words_what_it_shows_and_refuses_other_measures():
+    effects = effect_sizes(two_arms(), measure="RR")
+    words = {"intervention": "SSRI", "comparator": "placebo"}
+    picture = plots.labbe(pool(effects, direction_better="higher", **words), event="respond")
+
+    assert picture.alt.startswith(
+        "L'Abbé plot of 3 studies: in 2 more people respond with SSRI than with placebo."
+    )
+    assert picture.figure.axes[0].get_ylabel() == "SSRI: % who respond"
+    with pytest.raises(DataError, match="needs a pooled RR, OR or RD"):
+        plots.labbe(smd(3))
+    bare = pool(effects.drop(columns="ci"), direction_better="higher")
+    with pytest.raises(DataError, match="events and people of both groups; the table has no ci"):
+        plots.labbe(bare)
 
 
 def test_subgroups_and_left_out_studies_are_drawn_row_by_row():

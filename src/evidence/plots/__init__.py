@@ -16,6 +16,7 @@ PARTS = (
     "maps",
     "multiples",
     "forests",
+    "scatters",
     "synthesis",
     "choices",
     "small_study",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,6 +21,7 @@ from evidence.plots.style import (
     QUIET,
     SKY,
     WIDE_BAND,
+    WIDTH,
     Picture,
     canvas,
     drawn,
@@ -178,7 +181,7 @@ def _dashboard(axes: Axes, table: pd.DataFrame, rows: list[tuple[str, str]]) -> 
         chosen = (table[factor].astype(str) == choice).to_numpy()
         size = min(12.0, 900 / len(table))
         axes.scatter(at[chosen], np.full(chosen.sum(), row), s=size, marker="|", color=INK)
-    names = [f"{factor.replace('_', ' ')}: {short(choice, 16)}" for factor, choice in rows]
+    names = [_choice_name(factor, choice) for factor, choice in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.tick_params(axis="y", labelsize=7.8)
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -186,9 +189,26 @@ def _dashboard(axes: Axes, table: pd.DataFrame, rows: list[tuple[str, str]]) -> 
     axes.set_xticks([])
 
 
+FACTORS = {"tau2_method": "estimator", "within_study_correlation": "correlation"}
+CHOICES = {
+    "hartung_knapp": "Hartung-Knapp",
+    "kenward_roger": "Kenward-Roger",
+    "z": "normal",
+    "wald": "normal",
+}
+
+
+def _choice_name(factor: str, choice: str) -> str:
+    """Return factor and choice as readers know them."""
+    name = FACTORS.get(factor, factor.replace("_", " "))
+    return f"{name}: {short(CHOICES.get(choice, choice.replace('_', ' ')), 20)}"
+
+
 @drawn
 def network_graph(table: pd.DataFrame, *, title: str = "Who was compared with whom") -> Picture:
     """Draw the treatments of a network on a circle, lines as thick as they have studies.
+
+    Nodes grow with the studies that had the treatment; open ones are known from a single study.
 
     Parameters
     ----------
@@ -209,17 +229,24 @@ def network_graph(table: pd.DataFrame, *, title: str = "Who was compared with wh
     pairs = pd.Series([tuple(sorted(pair)) for pair in _pairs(table)]).value_counts()
     angle = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / len(names)
     place = dict(zip(names, np.column_stack([np.cos(angle), np.sin(angle)]), strict=True))
-    figure, axes = canvas(4.6)
+    figure, axes = canvas(5.1)
     for (one, other), studies in pairs.items():
         ends = np.array([place[one], place[other]])
         axes.plot(*ends.T, color=SKY, linewidth=0.8 + 4.5 * studies / pairs.max(), zorder=1)
     counts = {name: _studies_of(table, name) for name in names}
     sizes = [30 + 170 * counts[name] / max(counts.values()) for name in names]
-    axes.scatter(*np.array([place[name] for name in names]).T, s=sizes, color=BLUE, zorder=2)
+    fills = ["white" if counts[name] == 1 else BLUE for name in names]
+    spots = np.array([place[name] for name in names]).T
+    axes.scatter(*spots, s=sizes, color=fills, edgecolor=BLUE, linewidth=1.2, zorder=2)
+    texts = {name: _node_name(name, counts[name], len(names)) for name in names}
     for name, turn in zip(names, angle, strict=True):
-        _node_label(axes, turn, f"{short(name, 24)} ({counts[name]})")
-    axes.set(xlim=(-2.8, 2.8), ylim=(-2.75, 2.95), aspect="equal", title=title)
+        _node_label(axes, turn, texts[name])
+    longest = max(len(line) for text in texts.values() for line in text.splitlines())
+    half = WIDTH / 2 - 0.08
+    reach = half / max(half - 0.17 - 0.061 * longest, 0.4)
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
     axes.axis("off")
+    figure.suptitle(title, x=0.02, ha="left", fontsize=11, fontweight="bold")
     return Picture(figure, _network_alt(table, names, pairs))
 
 
@@ -230,6 +257,12 @@ def _pairs(table: pd.DataFrame) -> list[tuple[str, str]]:
 def _studies_of(table: pd.DataFrame, name: str) -> int:
     inside = (table["treatment1"] == name) | (table["treatment2"] == name)
     return int(table.loc[inside, "study"].nunique())
+
+
+def _node_name(name: str, studies: int, nodes: int) -> str:
+    """Return name and studies, on two lines while the circle has room for them."""
+    lines = textwrap.wrap(name, 17, break_on_hyphens=False) if nodes <= 24 else [short(name, 24)]
+    return "\n".join([*lines[:1], short(" ".join(lines[1:]), 17)]).strip() + f" ({studies})"
 
 
 def _node_label(axes: Axes, angle: float, text: str) -> None:
@@ -245,14 +278,18 @@ def _node_label(axes: Axes, angle: float, text: str) -> None:
         va="center",
         rotation=turned - 180 if left else turned,
         rotation_mode="anchor",
+        multialignment="right" if left else "left",
+        linespacing=0.95,
         fontsize=8.3,
     )
 
 
 def _network_alt(table: pd.DataFrame, names: list[str], pairs: pd.Series) -> str:
     most = pairs.index[0]
+    single = sum(_studies_of(table, name) == 1 for name in names)
+    once = f" {single} known from a single study." if single else ""
     return (
         f"Network of {len(names)} treatments from {table['study'].nunique()} studies with "
         f"{len(pairs)} direct comparisons; most often {most[0]} with {most[1]} "
-        f"({int(pairs.iloc[0])} contrasts)."
+        f"({int(pairs.iloc[0])} contrasts).{once}"
     )
