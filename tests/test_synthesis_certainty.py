@@ -13,12 +13,17 @@ from evidence.synthesis.certainty import (
     BY_RULE,
     DOWN,
     Judgement,
-    absolute_effects,
     certainty,
     from_items,
     risk_of_bias,
     suggested_imprecision,
     suggested_inconsistency,
+    suggested_risk_of_bias,
+)
+from evidence.synthesis.certainty_findings import (
+    absolute_effects,
+    plain_line,
+    summary_of_findings,
 )
 
 CITED = Judgement(0, "no concern", "Smith 2020, table 2")
@@ -185,3 +190,104 @@ def test_absolute_effects_of_other_measures_are_refused():
         absolute_effects(Estimate(key="pooled", value=0.5, measure="SMD"), [0.2])
     with pytest.raises(DataError, match=r"risks must lie between 0 and 1 .* got \[1\.5\]"):
         absolute_effects(Estimate(key="pooled", value=0.5, measure="RR"), [1.5])
+
+
+def test_every_domain_stands_in_the_table_and_open_ones_are_not_rated():
+    by_rule = Judgement(-1, "the interval includes no effect", BY_RULE)
+    table = certainty("rct", {"imprecision": by_rule, "risk of bias": CITED}).table
+
+    assert table["domain"].tolist() == list(DOWN)
+    stated = table.set_index("domain")["judgement"].to_dict()
+    assert stated["imprecision"] == "1 level down"
+    assert stated["risk of bias"] == "no concern"
+    assert stated["indirectness"] == stated["publication bias"] == "not rated"
+
+
+@pytest.mark.parametrize(("weights", "levels"), [((60, 40), 0), ((40, 60), -1), ((50, 50), 0)])
+def test_risk_of_bias_follows_the_weight_of_studies_at_low_risk(weights, levels):
+    bias = risk_of_bias(judged(("A", "D1", "low"), ("B", "D1", "high")))
+
+    found = suggested_risk_of_bias(bias, dict(zip("AB", weights, strict=True)))
+
+    assert (found.levels, found.source) == (levels, BY_RULE)
+    assert f"carry {weights[0]}\u00a0% of the weight" in found.reason
+
+
+def test_a_study_without_judgement_cannot_be_weighed():
+    bias = risk_of_bias(judged(("A", "D1", "low")))
+    with pytest.raises(DataError, match="every pooled study needs its risk of bias; B have none"):
+        suggested_risk_of_bias(bias, {"A": 50.0, "B": 50.0})
+
+
+RISKS = {"lowest quarter": 0.2, "highest quarter": 0.4}
+
+
+def ratio(value, low, high, measure="RR", better="higher"):
+    return Estimate(
+        key="pooled", value=value, low=low, high=high, measure=measure, direction_better=better
+    )
+
+
+def test_a_summary_of_findings_by_hand():
+    result = summary_of_findings(
+        ratio(1.5, 1.25, 2.0), RISKS, event="respond", intervention="SSRI", comparator="placebo"
+    )
+
+    assert result.table["without"].tolist() == ["200", "400"]
+    assert result.table["with"].tolist() == ["300", "600"]
+    assert result.table["difference"].tolist() == ["100 (50 to 200)", "200 (100 to 400)"]
+    assert result.table["needed to treat"].tolist() == ["10 (5 to 20)", "5 (2 to 10)"]
+    assert set(result.table["certainty"]) == {"not rated"}
+    assert result["nnt.2"].value == pytest.approx(5)
+    assert result.text == (
+        "Of 1,000 people, 200 to 400 respond with placebo; with SSRI 100 to 200 more do."
+    )
+
+
+def test_no_number_needed_to_treat_where_the_interval_includes_no_difference():
+    result = summary_of_findings(ratio(0.8, 0.5, 1.2), {"one trial": 0.5})
+
+    assert result.table["needed to treat"].tolist() == ["not given"]
+    assert result.text.endswith("with the intervention 100 fewer do, but perhaps none.")
+    assert "infinity" in result.cautions[0].text
+    assert [one.key for one in result.estimates] == ["difference.1"]
+
+
+@given(st.floats(1.01, 4), st.floats(0.05, 0.95))
+def test_numbers_needed_to_treat_are_the_inverse_of_differences(effect, risk):
+    pooled = ratio(effect, effect, effect, "OR")
+    row = absolute_effects(pooled, [risk]).table.iloc[0]
+
+    assert row["nnt"] == pytest.approx(1000 / row["difference"])
+    assert row["nnt_low"] == pytest.approx(row["nnt"]) == row["nnt_high"]
+
+
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [
+        ("high", "CBT is better than usual care for response."),
+        ("moderate", "CBT is probably better than usual care for response."),
+        ("low", "CBT may be better than usual care for response."),
+        ("very low", "It is very uncertain whether CBT differs from usual care in response."),
+        (
+            "not rated",
+            "In these studies CBT was better than usual care for response; how certain that is has "
+            "not been rated.",
+        ),
+    ],
+)
+def test_the_verb_of_the_plain_sentence_follows_the_certainty(level, words):
+    names = {"intervention": "CBT", "comparator": "usual care", "outcome": "response"}
+
+    assert plain_line(ratio(1.5, 1.2, 2.0), level, **names) == words
+
+
+def test_the_plain_sentence_knows_which_side_is_good_and_when_nothing_is_clear():
+    names = {"intervention": "CBT", "comparator": "usual care", "outcome": "relapse"}
+
+    assert "worse" in plain_line(ratio(1.5, 1.2, 2.0, better="lower"), "high", **names)
+    assert plain_line(ratio(1.1, 0.9, 1.3), "high", **names) == (
+        "These studies leave open whether CBT is better or worse than usual care for relapse."
+    )
+    with pytest.raises(DataError, match="needs the better direction"):
+        plain_line(ratio(1.5, 1.2, 2.0, better="none"), "high", **names)

@@ -1,4 +1,4 @@
-"""How far can a result be trusted: risk of bias, GRADE domains, absolute effects.
+"""How far can a result be trusted: risk of bias and the domains of GRADE.
 
 No judgement is made up here. Each one is carried over with its source, or given by a rule that is
 stated and labelled ``by rule, not yet judged by a person``, or stays ``not rated``.
@@ -6,7 +6,7 @@ stated and labelled ``by rule, not yet judged by a person``, or stays ``not rate
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,6 @@ import pandas as pd
 
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
-from evidence.synthesis.pool import number
 
 BY_RULE = "by rule, not yet judged by a person"
 
@@ -235,6 +234,41 @@ class Judgement:
             raise DataError("a GRADE judgement must state its reason and its source; one is empty.")
 
 
+LOW_ENOUGH = 50.0
+"""Per cent of the weight that studies at low risk of bias must carry."""
+
+
+def suggested_risk_of_bias(bias: Result, weights: Mapping[str, float]) -> Judgement:
+    """Return what the judgements of the studies suggest about risk of bias.
+
+    Rule: one level down where studies at low risk overall carry less than half of the weight in the
+    pooled effect. The Cochrane Handbook (version 6, table 14.2.a) asks from where most information
+    comes, without a number; half is this workbook's reading of most.
+
+    Parameters
+    ----------
+    bias
+        What `risk_of_bias` returned.
+    weights
+        Weight of each pooled study by its name, in per cent.
+
+    Raises
+    ------
+    DataError
+        If a study has no judgement.
+    """
+    overall = bias.table.set_index("study")["overall"]
+    absent = [name for name in weights if name not in overall.index]
+    if absent:
+        raise DataError(
+            f"every pooled study needs its risk of bias; {', '.join(absent[:4])} have none."
+        )
+    total = sum(weights.values())
+    share = 100 * sum(w for name, w in weights.items() if overall[name] == "low") / total
+    reason = f"studies at low risk of bias carry {share:.0f}\u00a0% of the weight"
+    return Judgement(0 if share >= LOW_ENOUGH else -1, reason, BY_RULE)
+
+
 def suggested_imprecision(
     pooled: Estimate, difference: float | None, null: float = 0.0
 ) -> Judgement:
@@ -287,8 +321,9 @@ def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
     Returns
     -------
     Result
-        Table with domain, levels, reason, source; settings ``certainty``, one of `LEVELS` or
-        ``not rated``, and ``basis``.
+        Table with domain, judgement (``no concern``, ``1 level down`` …, ``not rated`` for a domain
+        of `DOWN` without one), levels, reason and source; settings ``certainty``, one of `LEVELS`
+        or ``not rated``, and ``basis``.
 
     Raises
     ------
@@ -300,18 +335,15 @@ def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
             raise DataError(f"a domain must be one of {', '.join((*DOWN, *UP))}; got {domain!r}.")
         if (domain in DOWN and judgement.levels > 0) or (domain in UP and judgement.levels < 0):
             raise DataError(f"{domain} cannot move certainty by {judgement.levels:+d}. Change it.")
-    table = pd.DataFrame(
-        [
-            {"domain": name, "levels": one.levels, "reason": one.reason, "source": one.source}
-            for name, one in judgements.items()
-        ]
-    )
+    named = [*DOWN, *[domain for domain in UP if domain in judgements]]
+    table = pd.DataFrame([_graded(name, judgements.get(name)) for name in named])
+    table["levels"] = table["levels"].astype("Int64")
     open_domains = [domain for domain in DOWN if domain not in judgements]
     rated = not open_domains
     total = START.get(design, 1) + sum(one.levels for one in judgements.values())
     level = LEVELS[min(3, max(0, total))] if rated else "not rated"
     rules = [name for name, one in judgements.items() if one.source == BY_RULE]
-    basis = "cited judgements" if not rules else f"{BY_RULE}: {', '.join(rules)}"
+    basis = f"{BY_RULE}: {', '.join(rules)}" if rules else "cited judgements"
     words = f"Certainty {level}" + (f" ({basis})." if rated else ": no judgement on ")
     return Result(
         text=words if rated else f"{words}{', '.join(open_domains)}.",
@@ -321,70 +353,22 @@ def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
     )
 
 
-def absolute_effects(pooled: Estimate, baselines: Sequence[float], *, per: int = 1000) -> Result:
-    """Return a relative effect in people, over a range of risks without the intervention.
-
-    Parameters
-    ----------
-    pooled
-        Estimate of measure ``RR``, ``OR`` or ``RD`` on the natural scale, with its interval.
-    baselines
-        Risks without the intervention, 0 to 1; each must come from a stated source.
-    per
-        Number of people the result is stated for.
-
-    Returns
-    -------
-    Result
-        Table with baseline, without, with_value, difference, difference_low, difference_high (all
-        per `per` people) and nnt (people to treat for one more or one fewer event; empty where the
-        interval includes no difference).
-
-    Raises
-    ------
-    DataError
-        If the measure has no absolute effect or a risk is not between 0 and 1.
-    """
-    if pooled.measure not in ("RR", "OR", "RD") or pooled.value is None:
-        raise DataError(
-            f"absolute effects need a risk ratio, odds ratio or risk difference; got "
-            f"{pooled.measure!r}."
-        )
-    wrong = [risk for risk in baselines if not 0 < risk < 1]
-    if wrong or not len(baselines):
-        raise DataError(f"risks must lie between 0 and 1 and one must be given; got {wrong}.")
-    table = pd.DataFrame([_absolute(pooled, float(risk), per) for risk in baselines])
-    first, last = table.iloc[0], table.iloc[-1]
-    ends = sorted({number(row["difference"], 0) for row in (first, last)})
-    return Result(
-        text=f"Per {per:,} people: {' to '.join(ends)} events difference at risks of "
-        f"{100 * min(baselines):g} to {100 * max(baselines):g} %.",
-        table=table,
-        settings={"measure": pooled.measure, "per": per, "baselines": list(baselines)},
-    )
-
-
-def _absolute(pooled: Estimate, risk: float, per: int) -> dict[str, float | None]:
-    value, low, high = (
-        None if end is None else _risk_with(end, pooled.measure, risk) - risk
-        for end in (pooled.value, pooled.low, pooled.high)
-    )
-    clear = low is not None and high is not None and low * high > 0
+def _graded(domain: str, judgement: Judgement | None) -> dict[str, Any]:
+    if judgement is None:
+        reason = "no rule is stated and no person has judged it"
+        return {
+            "domain": domain,
+            "judgement": "not rated",
+            "levels": None,
+            "reason": reason,
+            "source": "",
+        }
+    levels = judgement.levels
+    moved = f"{abs(levels)} level{'s' if abs(levels) > 1 else ''} {'down' if levels < 0 else 'up'}"
     return {
-        "baseline": risk,
-        "without": per * risk,
-        "with_value": per * (risk + (value or 0.0)),
-        "difference": per * (value or 0.0),
-        "difference_low": None if low is None else per * low,
-        "difference_high": None if high is None else per * high,
-        "nnt": 1 / abs(value) if clear and value else float("nan"),
+        "domain": domain,
+        "judgement": moved if levels else "no concern",
+        "levels": levels,
+        "reason": judgement.reason,
+        "source": judgement.source,
     }
-
-
-def _risk_with(effect: float, measure: str, risk: float) -> float:
-    if measure == "RR":
-        return min(1.0, effect * risk)
-    if measure == "RD":
-        return min(1.0, max(0.0, risk + effect))
-    odds = effect * risk / (1 - risk)
-    return odds / (1 + odds)
