@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -77,7 +78,15 @@ READ = {
         "worse",
     ),
     "no interval": ({"low": math.nan, "high": math.nan}, "not estimable"),
-    "no direction": ({"direction_better": "none"}, "not estimable"),
+    "no direction": ({"direction_better": "none"}, "neither better nor worse"),
+    "no direction and no difference": (
+        {"direction_better": "none", "low": 0.9},
+        "no clear difference",
+    ),
+    "no direction and no interval": (
+        {"direction_better": "none", "low": math.nan, "high": math.nan},
+        "not estimable",
+    ),
     "before and after": ({"design": "before_after"}, "no comparison"),
     "before and after, for the worse": (
         {"design": "before_after", "direction_better": "lower"},
@@ -109,7 +118,7 @@ def test_every_design_has_one_tier_and_an_unknown_one_is_refused():
         ({"estimate": math.nan}, "no figure"),
         (
             {"measure": "percentage", "estimate": 75, "unit": "%", "low": math.nan, "decimals": 0},
-            "75%",
+            "75\N{NO-BREAK SPACE}%",
         ),
         (
             {"measure": "MD", "estimate": -98, "low": -118, "high": -78, "decimals": 0},
@@ -274,7 +283,7 @@ def test_tiers_are_never_pooled_and_stand_strongest_first():
 def test_a_lesson_without_evidence_says_so_and_is_not_drawn():
     found = ladder.ladder(table(), tag="L9", name="a lesson")
     assert not found.known
-    assert found.text.startswith("Evidence for L9, a lesson: not known")
+    assert found.text.startswith("Nothing is known here of L9, a lesson:")
     with pytest.raises(DataError, match="a ladder needs findings"):
         plots.ladder(found)
     with pytest.raises(DataError, match="need the column 'themes'"):
@@ -335,7 +344,9 @@ def material():
     stated = {"id": ["reviews"], "short": "Reviews", "owner_role": "not stated"}
     return steps.Material(
         funnels={"reviews": funnel(counts, **words)},
-        stated=pd.DataFrame(stated | {"next_review": "not stated", "rounding": 5, "breaks": ""}),
+        stated=pd.DataFrame(
+            stated | {"next_review": "not stated", "rounding": 5, "breaks": "", "register": False}
+        ),
         groups=pd.DataFrame({"area_code": codes, "group": ["north"] * 3 + ["south"] * 3}),
         findings=table({}, {"reported_by": "not stated"}),
         reviews=small(),
@@ -373,8 +384,21 @@ def test_every_step_has_a_measure_or_says_why_not(material):
     assert steps.measure("S3", material).text.startswith("Patients report 1 of 2 outcomes")
     assert steps.measure("S7", material).table["counts rounded to"].tolist() == [5]
     assert not steps.measure("S5", material).known
+    assert steps.measure("S6", material).table["more people"].iloc[0].endswith("people a year")
     with pytest.raises(DataError, match="a step must be one of"):
         steps.measure("S10", material)
+
+
+def test_the_gradient_by_deprivation_is_read_where_it_is_known(material):
+    columns = ["period", "sii", "sii_low", "sii_high"]
+    slopes = pd.DataFrame(
+        [("2018-19", 9.0, 8.0, 10.0), ("2019-20", 8.0, 7.0, 9.0)], columns=columns
+    )
+    known = {"reviews": Result(text="slopes", table=slopes)}
+    found = steps.measure("S5", replace(material, gradients=known))
+
+    assert found.table["slope"].tolist() == [8.0]
+    assert "Reviews rises most, by 8.0 points (7.0 to 9.0); 0 of 1 indicators" in found.text
 
 
 def test_the_best_area_after_noise_is_named_beside_those_that_do_worse(material):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from evidence import data, results
 from evidence.data import practice, registry
 from evidence.errors import CatalogueError, DataError
+from evidence.practice import readings
 from evidence.runs.parameters import contract
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -172,8 +174,52 @@ def test_figures_of_a_case_equal_the_row_of_the_published_syntheses_that_repeats
     for one in linked:
         row = published.loc[one.effect]
         assert (one.estimate, one.low, one.high) == (row["est"], row["lo"], row["hi"])
-        assert one.direction_better == row["direction_better"]
         assert one.design == row["tier"]
+        if one.direction_better != row["direction_better"]:
+            assert one.direction_better == "none"
+            assert "neither better nor worse by themselves" in one.text
+
+
+def test_fewer_assessments_at_the_lambeth_hub_are_neither_better_nor_worse():
+    """The source measured no outcome of patients; a change of activity alone is no benefit."""
+    hub = registry.findings().query("subject == 'lambeth-living-well-hub'")
+    said = readings.read(hub).set_index("outcome")["reading"].to_dict()
+    assert said == {
+        "assessments by secondary care in a month": "neither better nor worse",
+        "probability that a referral is accepted": "better",
+    }
+
+
+def test_readings_that_files_may_state_are_those_of_the_ladder():
+    assert set(practice.READINGS) == set(readings.READINGS)
+
+
+def test_published_effects_are_told_in_words_and_each_by_its_own():
+    effects = registry.effects()
+    columns = ["outcome_words", "design_words", "people", "instead", "offered"]
+    terse = re.compile(r"\b(TAU|SMI|MDD|IPS|EIP|IAPT|MBCT|CBT|RCT|MA|NMA|IPD|\d+m)\b|[_~>+]")
+    for text in effects[columns].to_numpy().ravel():
+        assert not terse.search(text), text
+    told = effects[["citation", "outcome_words", "people"]]
+    assert not told.duplicated().any()
+    assert set(practice.plain_words()) <= set(
+        effects[["design", "population", "comparator", "intervention"]].to_numpy().ravel()
+    )
+
+
+def test_a_register_that_is_no_indicator_is_refused(copy):
+    broken(copy, "data/definitions/gain.yml", "  smi-care-plan:", "  smi-care-plans:")
+    with pytest.raises(CatalogueError, match=r"gain\.yml.*registers.*'smi-care-plans' is none"):
+        practice.registers()
+
+
+def test_indicators_on_a_register_say_so_in_their_definition():
+    assert set(practice.registers()) == {
+        id
+        for id in data.indicators()
+        if re.search(r"on the register|on lists of", data.definition(id).denominator.label)
+        and data.definition(id).measure == "proportion"
+    }
 
 
 def test_every_row_of_the_published_syntheses_stands_once_among_the_findings():
@@ -274,6 +320,13 @@ def test_the_notebooks_offer_every_target_lesson_and_step():
     for (notebook, name), ids in offered.items():
         declared = contract(ROOT / "notebooks" / "practice" / f"{notebook}.ipynb")
         assert list(next(one.allowed for one in declared if one.name == name)) == ids
+
+
+def test_every_area_has_a_place_among_those_like_it():
+    table = registry.likeness()
+    assert len(table) == 32
+    assert table[["deprivation", "adults"]].notna().all().all()
+    assert table.loc[table["deprivation"].idxmax(), "area_code"] == "07L"
 
 
 def test_sites_and_pages_are_tables_of_what_the_files_say():

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evidence import plots
 from evidence.errors import DataError
 from evidence.practice import gain, gap, matching
 from evidence.results import Estimate, Result
@@ -345,16 +346,35 @@ def test_an_area_without_people_has_no_row():
 def test_what_is_assumed_is_said():
     bases = {"eligible_share": "stated: all", "reach": "assumed", "baseline": "assumed (by hand)"}
     found = gain.gain(areas(), effect(), **SHARES, bases=bases)
-    assert any("reach, baseline" in doubt.text for doubt in found.cautions)
+    both = f"{gain.WHAT['reach']}, {gain.WHAT['baseline']}."
+    assert found.cautions[-1].text == f"Assumed, without a source: {both}"
     stated = {name: {"value": SHARES[name], "basis": basis} for name, basis in bases.items()}
-    assert gain.assumptions(stated).text == "Assumed, not known: reach, baseline."
+    said = gain.assumptions(stated)
+    assert said.text == f"Assumed, not known: {both}"
+    assert said.table["value"].tolist() == [
+        "100\N{NO-BREAK SPACE}%",
+        "10\N{NO-BREAK SPACE}%",
+        "25\N{NO-BREAK SPACE}%",
+    ]
+
+
+def test_a_gain_of_people_on_a_register_is_counted_once_everywhere_it_is_said():
+    found = gain.gain(areas(), effect(), **SHARES, counted=gap.ON_REGISTER)
+    stated = {name: {"value": value, "low": None} for name, value in SHARES.items()}
+    varied = gain.sensitivity(areas(), effect(), stated, counted=gap.ON_REGISTER)
+
+    assert "a year" not in found.text + varied.text
+    assert "700 people on the register" in found.text
+    assert found["london"].unit == "people, counted once"
+    assert varied.table["unit"].unique().tolist() == ["people, counted once"]
+    assert any("counted once, not each year" in doubt.text for doubt in found.cautions)
 
 
 def test_sensitivity_halves_and_doubles_the_reach_and_moves_the_baseline():
     stated = {name: {"value": value, "low": None, "high": None} for name, value in SHARES.items()}
     stated["baseline"] |= {"low": 0.2, "high": 0.3}
     table = gain.sensitivity(areas((1000,)), effect(), stated).table.set_index("case")
-    people = table["people a year"]
+    people = table["people"]
     assert people["half the reach"] == pytest.approx(4)
     assert people["twice the reach"] == pytest.approx(16)
     assert people["lower baseline"] == pytest.approx(1000 * 0.1 * 0.2 * 0.32)
@@ -374,7 +394,7 @@ def test_a_share_of_the_gap_is_printed_only_for_the_same_outcome():
         behind, gained, effect_outcome="response", indicator_outcome="response"
     )
     assert same["share"].value == pytest.approx(56.0)
-    assert same.text.startswith("It would fill 56 % of London's gap")
+    assert same.text.startswith("It would fill 56\N{NO-BREAK SPACE}% of London's gap")
 
 
 @pytest.mark.parametrize(
@@ -396,6 +416,68 @@ def test_a_share_of_the_gap_is_printed_only_for_the_same_outcome():
 def test_a_gain_refuses_what_has_no_answer(call, said):
     with pytest.raises(DataError, match=said):
         call()
+
+
+# Pictures -----------------------------------------------------------------------------------------
+
+
+def dots(picture):
+    axes = picture.figure.axes[0]
+    return sum(len(one.get_offsets()) for one in axes.collections if hasattr(one, "get_sizes"))
+
+
+def written(picture):
+    axes = picture.figure.axes[0]
+    figure = [text.get_text() for text in picture.figure.texts]
+    return " ".join([axes.get_xlabel(), *figure])
+
+
+def test_the_picture_of_gaps_draws_every_area_behind_and_counts_the_others():
+    found = gap.gap(shrunken([60.0, 70.0, 80.0], 1.96, (1000, 2000, 4000)))
+    picture = plots.gap(found)
+
+    assert dots(picture) == 2
+    assert "1 area that is not behind is left out" in written(picture)
+    assert "people a year behind\nthe London median" in written(picture)
+    assert "Most: A0 100" in picture.alt
+    assert found.text in picture.alt
+
+
+def test_the_picture_of_gains_draws_every_area_and_is_another_one():
+    found = gain.gain(areas(), effect(), **SHARES)
+    picture = plots.gain(found)
+
+    assert dots(picture) == 3
+    assert "London 56 (38 to 75)" in picture.alt
+    assert "people a year (95 % interval)" in written(picture)
+    colours = [
+        one.axes[0].collections[0].get_color().tolist()
+        for one in (
+            picture.figure,
+            plots.gap(gap.gap(shrunken([60.0, 70.0], 1.0, (10, 10)))).figure,
+        )
+    ]
+    assert colours[0] != colours[1]
+
+
+def test_on_a_register_box_table_alt_text_and_picture_agree():
+    stock = {"counted": gap.ON_REGISTER}
+    behind = gap.gap(shrunken([60.0, 70.0, 80.0], 1.96, (1000, 2000, 4000)), **stock)
+    gained = gain.gain(areas(), effect(), **SHARES, **stock)
+    for result, picture in ((behind, plots.gap(behind)), (gained, plots.gain(gained))):
+        said = " ".join([result.text, picture.alt, written(picture), result["london"].unit])
+        assert "a year" not in said
+        assert "people" in said
+
+
+def test_pictures_of_people_refuse_other_results_and_gaps_that_nobody_has():
+    with pytest.raises(DataError, match="draws a result of gap"):
+        plots.gap(gain.gain(areas(), effect(), **SHARES))
+    with pytest.raises(DataError, match="draws a result of gain"):
+        plots.gain(Result(text="something else"))
+    none = gap.gap(shrunken([60.0, 70.0], 1.0, (10, 10)), benchmark="standard", standard=10.0)
+    with pytest.raises(DataError, match="needs an area behind"):
+        plots.gap(none)
 
 
 # Matching -----------------------------------------------------------------------------------------
@@ -430,21 +512,33 @@ def published(**changes):
 def test_an_effect_on_the_same_people_comparison_outcome_and_time_is_carried_over():
     found = matching.match(published(), WANTED)
     assert found.known
-    assert found.table["verdict"].tolist() == ["transportable"]
+    assert found.table["verdict"].tolist() == ["can be carried over"]
     assert matching.refusal(found, "x") == ""
 
 
 REFUSED = {
-    "uncontrolled": ({"measure": "d_prepost", "tier": "before_after"}, "tier", "uncontrolled:"),
-    "a low tier": ({"tier": "its"}, "tier", "tier too low: its, at least cluster_rct"),
-    "other people": ({"population": "panic disorder"}, "population", "population differs: panic"),
-    "another comparison": ({"comparator": "waiting list"}, "comparator", "comparator differs"),
-    "another outcome": ({"outcome_is": "employment"}, "outcome", "outcome differs: employment"),
-    "a later time": ({"months": "12"}, "time", "time differs: 12 months, at most 6"),
-    "an unknown time": ({"months": "not stated"}, "time", "time differs: not stated"),
+    "uncontrolled": ({"measure": "d_prepost", "tier": "before_after"}, "tier", "no control group"),
+    "a low tier": (
+        {"tier": "its"},
+        "tier",
+        "too weak a design (an interrupted time series, where at least a cluster-randomised trial",
+    ),
+    "other people": ({"population": "panic"}, "population", "other people (panic)"),
+    "another comparison": (
+        {"comparator": "waiting list"},
+        "comparator",
+        "another comparison (waiting list)",
+    ),
+    "another outcome": (
+        {"outcome_is": "employment"},
+        "outcome",
+        "another outcome (employment, not response)",
+    ),
+    "a later time": ({"months": "12"}, "time", "another time (12 months, where at most 6 are"),
+    "an unknown time": ({"months": "not stated"}, "time", "another time (not stated"),
     "no interval": ({"lo": math.nan, "hi": math.nan}, "form", "no interval"),
-    "no risk": ({"measure": "MD"}, "form", "no risk: MD is not a number of people"),
-    "an SMD unconverted": ({"measure": "SMD"}, "form", "no risk: an SMD"),
+    "no risk": ({"measure": "MD"}, "form", "no number of people (a difference in a mean)"),
+    "an SMD unconverted": ({"measure": "SMD"}, "form", "no number of people (a standardised"),
 }
 
 
@@ -460,7 +554,23 @@ def test_every_mismatch_is_refused_by_its_name(changes, rule, said):
 
 def test_an_uncontrolled_effect_is_refused_whatever_tier_is_asked_for():
     found = matching.match(published(measure="d_prepost"), WANTED, least_tier="descriptive")
-    assert matching.refusal(found, "x").startswith("uncontrolled:")
+    assert matching.refusal(found, "x").startswith("no control group (")
+
+
+def test_readers_are_told_of_an_effect_in_words_and_of_refusals_by_their_number():
+    two = pd.concat(
+        [
+            published(citation="Archer 2012", outcome_words="response of depression"),
+            published(id="y", comparator="TAU", instead="treatment as usual"),
+        ]
+    )
+    found = matching.match(two, WANTED)
+    assert found.table["finding"].iloc[0] == "Archer 2012: response of depression"
+    assert found.table["why"].tolist() == ["", "another comparison (treatment as usual)"]
+    assert found.text == (
+        "1 of 2 published effects can be carried over to people newly diagnosed; the others are "
+        "refused (1 for another comparison)."
+    )
 
 
 def test_a_lower_tier_passes_when_it_is_asked_for():

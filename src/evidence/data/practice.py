@@ -41,7 +41,14 @@ SCALES = {
 }
 """Measures of an outcome and the scale on which an interval lies evenly about its estimate."""
 
-READINGS = ("better", "worse", "no clear difference", "no comparison", "not estimable")
+READINGS = (
+    "better",
+    "worse",
+    "no clear difference",
+    "neither better nor worse",
+    "no comparison",
+    "not estimable",
+)
 REPORTERS = ("patients", "clinicians", "service", "not stated")
 STATUSES = ("running", "ended", "unknown")
 NOT_STATED, NOT_ESTIMABLE = "not stated", "not estimable"
@@ -226,6 +233,7 @@ def interventions() -> list[Intervention]:
     """
     fields = read(_definitions("interventions"))
     fields.has("designs")
+    fields.has("words")
     known = _known()
     found = [_intervention(each, known) for each in fields.each("interventions")]
     fields.done()
@@ -251,6 +259,32 @@ def design_words() -> dict[str, str]:
     return words
 
 
+def plain_words() -> dict[str, str]:
+    """Return how terse words of published_syntheses are written for readers."""
+    return dict(read(_definitions("interventions")).mapping("words"))
+
+
+def registers() -> dict[str, str]:
+    """Return the indicators whose denominator is a register, with the people on it, from gain.yml.
+
+    Such a denominator counts people at one date; of all others it counts people of one year.
+
+    Raises
+    ------
+    CatalogueError
+        If one is no indicator.
+    """
+    fields = read(_definitions("gain"))
+    found = dict(fields.mapping("registers"))
+    known = catalogue.indicators()
+    for id in found:
+        if id not in known:
+            raise fields.refuse(
+                "registers", f"must be indicators; {id!r} is none", nearest(id, known)
+            )
+    return found
+
+
 def targets() -> list[Target]:
     """Return the people to whom effects might be carried over, from gain.yml.
 
@@ -261,6 +295,7 @@ def targets() -> list[Target]:
     """
     fields = read(_definitions("gain"))
     fields.has("outcomes")
+    fields.has("registers")
     found = [_target(each) for each in fields.each("targets")]
     fields.done()
     _refuse_repeats(fields, "targets", [each.id for each in found])
@@ -281,14 +316,14 @@ def target(id: str) -> Target:
     return known[id]
 
 
-def outcome_words() -> dict[str, tuple[str, str]]:
-    """Return outcome and months of follow-up that each outcome text stands for, from gain.yml."""
+def outcome_words() -> dict[str, tuple[str, str, str]]:
+    """Return outcome, months of follow-up and words for readers of each outcome, from gain.yml."""
     fields = read(_definitions("gain"))
     inside = fields.inside("outcomes")
     found = {}
     for text in inside.data:
         each = inside.inside(text)
-        found[text] = (each.text("outcome"), str(each.plain("months")))
+        found[text] = (each.text("outcome"), str(each.plain("months")), each.text("words"))
         each.done()
     return found
 

@@ -13,12 +13,16 @@ from typing import Any
 import pandas as pd
 
 from evidence.data import catalogue, practice
+from evidence.data.counts import indicator
 from evidence.data.files import listing
 from evidence.data.practice import Case, Finding, Intervention, Share, Tags, Target
-from evidence.data.tables import load
+from evidence.data.tables import join, load
 from evidence.errors import CatalogueError, DataError
 
 EFFECTS = "published_syntheses"
+LISTS = "depression-register"
+"""The indicator whose denominator is the adults on lists of general practices."""
+
 FINDING_COLUMNS = (
     "subject",
     "name",
@@ -44,6 +48,13 @@ FINDING_COLUMNS = (
     "principles",
 )
 NUMBERS = ("estimate", "low", "high")
+IN_WORDS = {
+    "design_words": "design",
+    "people": "population",
+    "instead": "comparator",
+    "offered": "intervention",
+}
+"""Columns for readers, and the column of published_syntheses that each puts into words."""
 
 
 def effects() -> pd.DataFrame:
@@ -52,8 +63,10 @@ def effects() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of the table and `tier` (a design), `outcome_is`, `months` (text) and
-        `intervention_id` (empty for rows that a case holds).
+        The columns of the table and `tier` (a design), `outcome_is`, `months` (text),
+        `intervention_id` (empty for rows that a case holds), and `outcome_words`, `design_words`,
+        `people`, `instead` and `offered`: outcome, design, population, comparator and intervention
+        in words for readers.
 
     Raises
     ------
@@ -72,7 +85,9 @@ def effects() -> pd.DataFrame:
         tier=table["design"].map(designs),
         outcome_is=[outcomes[text][0] for text in table["outcome"]],
         months=[outcomes[text][1] for text in table["outcome"]],
+        outcome_words=[outcomes[text][2] for text in table["outcome"]],
         intervention_id=table["id"].map(owner),
+        **{name: _plain(table[terse]) for name, terse in IN_WORDS.items()},
     )
 
 
@@ -173,10 +188,11 @@ def indicators() -> pd.DataFrame:
     -------
     DataFrame
         id, short, owner_role, next_review, rounding (1 if counts are exact), breaks (cautions
-        about breaks, restatements and periods, joined).
+        about breaks, restatements and periods, joined), register (whether its denominator counts
+        people at one date).
     """
     kinds = ("series_break", "missing_periods", "denominator_period", "reconciliation")
-    rows = []
+    rows, registers = [], practice.registers()
     for id in catalogue.indicators():
         stated = catalogue.definition(id)
         source = catalogue.dataset(stated.numerator.dataset)
@@ -189,6 +205,7 @@ def indicators() -> pd.DataFrame:
                 "next_review": stated.next_review,
                 "rounding": source.rounding.get("other", 1),
                 "breaks": " ".join(doubt.text for doubt in doubts if doubt.kind in kinds),
+                "register": id in registers,
             }
         )
     return pd.DataFrame(rows)
@@ -198,6 +215,24 @@ def boards() -> pd.DataFrame:
     """Return the integrated care board of today of every London CCG: area_code, group."""
     rows = [(area.code, area.icb_name) for area in catalogue.areas("ccg")]
     return pd.DataFrame(rows, columns=["area_code", "group"])
+
+
+def likeness() -> pd.DataFrame:
+    """Return in what London CCGs may be alike: area_code, deprivation, adults.
+
+    Deprivation is the average score of 2019, adults are those on lists of general practices.
+
+    Raises
+    ------
+    DataError
+        If an area lacks one of the two.
+    """
+    codes = {area.ons_code: area.code for area in catalogue.areas("ccg")}
+    scores = load("deprivation", "ccgs")
+    scores = scores.assign(area_code=scores["ccg_ons_code"].map(codes))
+    adults = indicator(LISTS)[["area_code", "denominator"]]
+    alike = join(adults, scores[["area_code", "imd2019_score"]], on="area_code")
+    return alike.rename(columns={"imd2019_score": "deprivation", "denominator": "adults"})
 
 
 def entries(*frameworks: str) -> pd.DataFrame:
@@ -311,6 +346,11 @@ def _require_known(column: pd.Series, known: Mapping[str, Any], where: str) -> N
         )
 
 
+def _plain(terse: pd.Series) -> list[str]:
+    words = practice.plain_words()
+    return [words.get(text, text) for text in terse]
+
+
 def _owners(studied: Iterable[Intervention], documented: Iterable[Case]) -> dict[str, str]:
     owners: dict[str, str] = {}
     pairs = [(effect, each.id) for each in studied for effect in each.effects]
@@ -338,26 +378,28 @@ def _studied(each: Intervention, published: pd.DataFrame) -> list[dict[str, Any]
     about = {"subject": each.id, "name": each.name, **_tag_words(each.tags)}
     rows = []
     for row in published[published["intervention_id"] == each.id].to_dict("records"):
+        many = "sites" if "sites" in row["design"] else "studies"
         people = [
-            f"{row[key]:,} {word}"
-            for key, word in (("k", "studies"), ("n", "people"))
+            f"{row[key]:,} {one if row[key] == 1 else more}"
+            for key, one, more in (("k", "study", many), ("n", "person", "people"))
             if pd.notna(row[key])
         ]
         figures = {"estimate": row["est"], "low": row["lo"], "high": row["hi"]}
         rows.append(
             {
                 **about,
-                **{key: row[key] for key in ("outcome", "direction_better", "measure")},
+                **{key: row[key] for key in ("direction_better", "measure")},
                 **figures,
+                "outcome": row["outcome_words"],
                 "kind": "synthesis",
                 "design": row["tier"],
                 "unit": "",
                 "decimals": 2,
                 "stated_reading": "",
-                "text": row["design"],
+                "text": row["design_words"],
                 "n": ", ".join(people) or practice.NOT_STATED,
-                "population": row["population"],
-                "comparator": row["comparator"],
+                "population": row["people"],
+                "comparator": row["instead"],
                 "reported_by": practice.NOT_STATED,
                 "source": row["citation"],
             }

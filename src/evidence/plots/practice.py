@@ -1,22 +1,26 @@
-"""Pictures of practice: the coverage of the frameworks, and the evidence ladder."""
+"""Pictures of practice: coverage of the frameworks, the evidence ladder, and people by area."""
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
 
 from evidence.errors import DataError
 from evidence.plots import style
 from evidence.plots.style import Picture, canvas, drawn, short
 from evidence.practice.coverage import UNTAGGED
+from evidence.practice.gap import NAMES, between
 from evidence.practice.readings import TIERS
 from evidence.results import Result
 
-__all__ = ["coverage", "ladder"]
+__all__ = ["coverage", "gain", "gap", "ladder"]
 
 SHADES = {
     "trials": "#9ecae1",
@@ -37,13 +41,17 @@ MARKS: dict[str, tuple[int, str, str, str]] = {
     "worse": (0, "v", style.ORANGE, style.ORANGE),
     "no clear difference": (1, "s", style.PURPLE, style.PURPLE),
     "better": (2, "^", style.BLUE, style.BLUE),
+    "neither better nor worse": (3, "o", style.QUIET, style.QUIET),
     "no comparison": (3, "D", "white", style.QUIET),
     "not estimable": (3, "X", style.QUIET, style.QUIET),
 }
 """Column, shape, fill and edge of a reading; all marks have one size."""
 
-COLUMNS = ("worse", "no clear\ndifference", "better", "cannot\nbe judged")
-NOTE = "open: no comparison group; cross: no figure or interval by which to judge"
+COLUMNS = ("worse", "no clear\ndifference", "better", "neither, or\nnot judged")
+NOTE = (
+    "disc: no direction is better; open: no comparison group;\n"
+    "cross: no figure or interval by which to judge"
+)
 MARK_SIZE = 46
 STEP, FIRST = 0.104, 0.645
 
@@ -126,6 +134,111 @@ def ladder(result: Result) -> Picture:
     figure.supxlabel(NOTE, x=0.01, ha="left", fontsize=7, color=style.QUIET)
     figure.suptitle(short(_ladder_title(result), 52), x=0.01, ha="left", fontsize=11, weight="bold")
     return Picture(figure, _ladder_alt(result))
+
+
+@drawn
+def gap(result: Result) -> Picture:
+    """Draw how many people each area is behind the benchmark, with intervals, the most first.
+
+    Areas whose interval ends at none are left out and counted. Filled: clear of noise.
+
+    Parameters
+    ----------
+    result
+        Result of `practice.gap.gap`.
+
+    Raises
+    ------
+    DataError
+        If the result is another one, or no area can be drawn.
+    """
+    _require(result, "gap")
+    asked, table = result.settings, result.table
+    rows = table[table["high"] > 0].sort_values(["people", "high"], ascending=False)
+    rows = rows.reset_index(drop=True)
+    if rows.empty:
+        raise DataError(f"a picture of gaps needs an area behind; {result.text} Show the text.")
+    behind = NAMES[asked["benchmark"]].replace("like them", "like it")
+    note = "filled: clear of noise; arithmetic, nothing here says what would close a gap"
+    left_out = len(table) - len(rows)
+    if left_out:
+        verb = "area that is not behind is" if left_out == 1 else "areas that are not behind are"
+        note += f"\n{left_out} {verb} left out"
+    title = f"Gap: {asked['indicator']}, {asked['period']}"
+    axes = _people_by_area(rows, rows["people"], style.BLUE, rows["clear"], title, note)
+    axes.set_xlabel(f"{asked['counted']} behind\n{behind} (95 % interval)")
+    alt = (
+        f"Dot plot with intervals of the gap in {asked['counted']}, {len(rows)} areas. "
+        f"{_largest(rows)} {result.text}"
+    )
+    return Picture(_whole(axes), alt)
+
+
+@drawn
+def gain(result: Result) -> Picture:
+    """Draw how many people would gain in each area by the evidence, with intervals.
+
+    Parameters
+    ----------
+    result
+        Result of `practice.gain.gain`.
+
+    Raises
+    ------
+    DataError
+        If the result is another one.
+    """
+    _require(result, "gain")
+    asked, rows = result.settings, result.table
+    clear = (rows["low"] > 0) | (rows["high"] < 0)
+    note = "intervals hold the uncertainty of the effect alone, which all areas share"
+    title = f"What the evidence supports: {asked['gained']}"
+    axes = _people_by_area(rows, rows["gained"], style.GREEN, clear, title, note)
+    axes.set_xlabel(f"{result['london'].unit} (95 % interval)")
+    alt = (
+        f"Dot plot with intervals of {asked['gained']}, {result['london'].unit}, {len(rows)} "
+        f"areas, London {between(result['london'])}. {_largest(rows)} {result.text}"
+    )
+    return Picture(_whole(axes), alt)
+
+
+def _whole(axes: Axes) -> Figure:
+    figure = axes.figure
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def _people_by_area(
+    rows: pd.DataFrame, people: pd.Series, colour: str, clear: pd.Series, title: str, note: str
+) -> Axes:
+    figure, axes = canvas(0.175 * len(rows) + 1.5)
+    at = list(range(len(rows)))
+    axes.hlines(at, rows["low"], rows["high"], color=colour, linewidth=1.2, alpha=0.7)
+    for filled, fill in ((clear, colour), (~clear, "white")):
+        some = filled.to_numpy()
+        axes.scatter(
+            people[some],
+            [place for place, one in zip(at, some, strict=True) if one],
+            s=17,
+            facecolors=fill,
+            edgecolors=colour,
+            zorder=3,
+        )
+    axes.axvline(0, color=style.INK, linewidth=0.8)
+    axes.set_yticks(at, [short(name, 26) for name in rows["area"]], fontsize=8)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=style.WIDE_BAND)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    figure.supxlabel(note, x=0.01, ha="left", fontsize=7, color=style.QUIET)
+    lines = "\n".join(textwrap.wrap(title, 52))
+    figure.suptitle(lines, x=0.01, ha="left", fontsize=11, weight="bold")
+    return axes
+
+
+def _largest(rows: pd.DataFrame) -> str:
+    said = [f"{row['area']} {row['printed']}" for row in rows.head(3).to_dict("records")]
+    return f"Most: {', '.join(said)}."
 
 
 def _require(result: Result, method: str) -> None:

@@ -50,15 +50,15 @@ def directory(sites: pd.DataFrame, *, lesson: str = "all", borough: str = "all")
     order = list(readings.TIERS)
     shown = shown.sort_values(["tier", "title"], key=lambda column: _placed(column, order))
     counts = Counter(shown["tier"])
-    tiers = ", ".join(f"{counts[name]} {name}" for name in order if counts[name]) or "none"
+    tiers = ", ".join(readings.counted(name, counts[name]) for name in order if counts[name])
     estimates = [_count("sites", len(sites)), _count("shown", len(shown))]
     estimates += [_count(name.replace(" ", "_"), counts[name]) for name in order]
     return Result(
-        text=f"{len(shown)} of {len(sites)} documented sites are shown ({tiers}).",
+        text=_shown(len(shown), len(sites), tiers, lesson, borough),
         estimates=tuple(estimates),
         table=shown.reset_index(drop=True),
         settings={"method": "directory", "lesson": lesson, "borough": borough},
-        cautions=(Caution("uncontrolled_design", UNCONTROLLED),),
+        cautions=(Caution("uncontrolled_design", UNCONTROLLED),) if len(shown) else (),
     )
 
 
@@ -120,7 +120,7 @@ def outcomes(findings: pd.DataFrame) -> Result:
     """
     rows = readings.read(findings[findings["kind"] == "case"]).reset_index(drop=True)
     rows = rows.assign(figure=[readings.printed(row) for row in rows.to_dict("records")])
-    judged = rows["reading"].isin(["better", "worse", "no clear difference"]).sum()
+    judged = (~rows["reading"].isin(["no comparison", "not estimable"])).sum()
     columns = [
         "name",
         "outcome",
@@ -153,7 +153,6 @@ def umbrella(findings: pd.DataFrame) -> Result:
     rows = readings.read(findings[findings["kind"] != "case"]).reset_index(drop=True)
     rows = rows.assign(figure=[readings.printed(row) for row in rows.to_dict("records")])
     counts = Counter(rows["reading"])
-    said = ", ".join(f"{counts[name]} {name}" for name in readings.READINGS if counts[name])
     columns = [
         "name",
         "population",
@@ -168,7 +167,8 @@ def umbrella(findings: pd.DataFrame) -> Result:
         "source",
     ]
     return Result(
-        text=f"{len(rows)} findings of {rows['name'].nunique()} interventions: {said}.",
+        text=f"{len(rows)} findings of {rows['name'].nunique()} interventions: "
+        f"{readings.tally(counts)}.",
         table=rows[columns],
         settings={"method": "umbrella"},
         cautions=(
@@ -178,6 +178,17 @@ def umbrella(findings: pd.DataFrame) -> Result:
             ),
         ),
     )
+
+
+def _shown(shown: int, known: int, tiers: str, lesson: str, borough: str) -> str:
+    where = {"lesson": lesson, "borough": borough}
+    narrowed = " and ".join(f"this {what}" for what, chosen in where.items() if chosen != "all")
+    if not narrowed:
+        return f"{known} documented site{'' if known == 1 else 's'}: {tiers}."
+    if not shown:
+        return f"None of the {known} documented sites belongs to {narrowed}."
+    verb = "belongs" if shown == 1 else "belong"
+    return f"{shown} of {known} documented sites {verb} to {narrowed}: {tiers}."
 
 
 def _placed(column: pd.Series, order: list[str]) -> pd.Series:

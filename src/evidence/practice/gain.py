@@ -15,13 +15,19 @@ import numpy as np
 import pandas as pd
 
 from evidence.errors import DataError
-from evidence.practice.gap import between, two_figures
+from evidence.practice.gap import A_YEAR, ON_REGISTER, between, two_figures
 from evidence.results import Caution, Estimate, Result
 
 Array = np.ndarray
 MEASURES = ("RR", "OR", "RD", "SMD")
 Z = 1.959963984540054
 ASSUMED = "assumed"
+WHAT = {
+    "eligible_share": "share of these people who could be helped",
+    "reach": "share of them reached beyond those reached now",
+    "baseline": "share with the outcome without it",
+}
+"""What a gain rests on, in words."""
 
 
 def risk_with(baseline: Array, effect: Array, measure: str) -> Array:
@@ -111,16 +117,17 @@ def gain(
     people: str = "people",
     bases: Mapping[str, str] | None = None,
     period: str = "",
+    counted: str = A_YEAR,
     level: float = 0.95,
     draws: int = 20_000,
     seed: int = 1,
 ) -> Result:
-    """Return how many people a year would gain in each area, and in London together.
+    """Return how many people would gain in each area, and in London together.
 
     Parameters
     ----------
     areas
-        area_code, area, denominator (people a year); rows without it have no figure. Optional:
+        area_code, area, denominator (people); rows without it have no figure. Optional:
         baseline and baseline_se, the area's own risk without the intervention and its noise,
         independent between areas.
     effect
@@ -136,6 +143,11 @@ def gain(
         Words for the reader.
     bases
         Where eligible_share, reach and baseline come from: a source or the word assumed.
+    period
+        Of the denominators.
+    counted
+        What the denominators count: `gap.A_YEAR` for people of a year, or `gap.ON_REGISTER` for
+        people on a register at one date; a gain of the latter is counted once, not each year.
     level, draws, seed
         Coverage of intervals, and the draws of the effect that all areas share.
 
@@ -166,7 +178,8 @@ def gain(
     total = (float(points.sum()), *map(float, np.quantile(samples.sum(axis=1), ends)))
     risk = risk_with(np.asarray(baseline), np.append(drawn, point), measure)
     shares = {"eligible_share": eligible_share, "reach": reach, "baseline": baseline}
-    estimates = _estimates(total, risk, baseline, sign, reached, ends, gained, period, effect)
+    words = {"outcome": gained, "period": period, "design": str(effect.get("tier", ""))}
+    estimates = _estimates(total, risk, baseline, sign, reached, ends, counted, words)
     return Result(
         text=_finding(estimates[0], reach, reached, gained, people),
         estimates=estimates,
@@ -178,11 +191,14 @@ def gain(
             **shares,
             "direction_better": direction_better,
             "bases": dict(bases or {}),
+            "counted": counted,
+            "gained": gained,
+            "period": period,
             "level": level,
             "draws": draws,
             "seed": seed,
         },
-        cautions=_cautions(bases or {}),
+        cautions=_cautions(bases or {}, counted),
     )
 
 
@@ -197,8 +213,8 @@ def assumptions(stated: Mapping[str, Mapping[str, Any]]) -> Result:
     table = pd.DataFrame(
         [
             {
-                "what": name,
-                "value": one["value"],
+                "what": WHAT.get(name, name),
+                "value": _per_cent(one["value"]),
                 "basis": "assumed" if str(one["basis"]).startswith(ASSUMED) else "source",
                 "from": one["basis"],
             }
@@ -208,6 +224,10 @@ def assumptions(stated: Mapping[str, Mapping[str, Any]]) -> Result:
     assumed = table.loc[table["basis"] == ASSUMED, "what"].tolist()
     text = f"Assumed, not known: {', '.join(assumed)}." if assumed else "Every share has a source."
     return Result(text=text, table=table, settings={"method": "assumptions"})
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:.3g}\N{NO-BREAK SPACE}%"
 
 
 def sensitivity(
@@ -238,14 +258,22 @@ def sensitivity(
     rows = []
     for name, chosen in varied.items():
         london = gain(areas, effect, **chosen, **words)["london"]
+        shares = {f"{share}_words": _per_cent(one) for share, one in chosen.items()}
         rows.append(
-            {"case": name, **chosen, "people a year": london.value, "printed": between(london)}
+            {
+                "case": name,
+                **chosen,
+                **shares,
+                "people": london.value,
+                "unit": london.unit,
+                "printed": between(london),
+            }
         )
     table = pd.DataFrame(rows)
-    least, most = table["people a year"].min(), table["people a year"].max()
+    least, most, unit = table["people"].min(), table["people"].max(), table["unit"].iloc[0]
     return Result(
-        text=f"London's figure lies between {two_figures(least)} and {two_figures(most)} people a "
-        "year over these choices: it is as good as the reach and baseline put in.",
+        text=f"London's figure lies between {two_figures(least)} and {two_figures(most)} {unit} "
+        "over these choices: it is as good as the reach and baseline put in.",
         table=table,
         settings={"method": "sensitivity of gain"},
     )
@@ -267,7 +295,7 @@ def share_of_gap(
     if effect_outcome != indicator_outcome:
         return Result.could_not(
             what,
-            f"the effect is on {effect_outcome}, the indicator counts {indicator_outcome}: "
+            f"the effect is on {effect_outcome}, but the indicator counts {indicator_outcome}, so "
             "people who gain do not close this gap",
         )
     if not gap.known or not gap["london"].value:
@@ -283,8 +311,8 @@ def share_of_gap(
         area="London",
     )
     return Result(
-        text=f"It would fill {two_figures(share.value or 0)} % of London's gap "
-        f"({two_figures(share.low or 0)} to {two_figures(share.high or 0)} %).",
+        text=f"It would fill {two_figures(share.value or 0)}\N{NO-BREAK SPACE}% of London's gap "
+        f"({two_figures(share.low or 0)} to {two_figures(share.high or 0)}\N{NO-BREAK SPACE}%).",
         estimates=(share,),
         settings={"method": "share of the gap"},
         cautions=(Caution("other", "The interval holds the effect's uncertainty, not the gap's."),),
@@ -353,16 +381,13 @@ def _estimates(
     sign: float,
     reached: Array,
     ends: list[float],
-    gained: str,
-    period: str,
-    effect: Mapping[Any, Any],
+    counted: str,
+    words: Mapping[str, Any],
 ) -> tuple[Estimate, ...]:
     level = ends[1] - ends[0]
     with_it, drawn = float(risk[-1]), risk[:-1]
     low, high = map(float, np.quantile(drawn, ends))
     helped = np.quantile(100 * sign * (drawn - baseline), ends)
-    design = str(effect.get("tier", ""))
-    words: dict[str, Any] = {"outcome": gained, "period": period, "design": design}
     return (
         Estimate(
             key="london",
@@ -370,7 +395,7 @@ def _estimates(
             low=total[1],
             high=total[2],
             level=level,
-            unit="people a year",
+            unit=A_YEAR if counted == A_YEAR else "people, counted once",
             area="London",
             **words,
         ),
@@ -387,7 +412,7 @@ def _estimates(
             unit="of 100 people reached",
             **words,
         ),
-        Estimate(key="reached", value=float(reached.sum()), unit="people a year", **words),
+        Estimate(key="reached", value=float(reached.sum()), unit=counted, **words),
     )
 
 
@@ -401,13 +426,15 @@ def _finding(london: Estimate, reach: float, reached: Array, gained: str, people
     )
     if (london.low or 0) * (london.high or 0) < 0:
         size, verb = london, "more"
+    number, often = two_figures(float(reached.sum())), "" if london.unit != A_YEAR else " a year"
+    how_many = f"{number} a year" if often else f"{number} {ON_REGISTER}"
     return (
-        f"If {100 * reach:g} in 100 {people} were reached, {two_figures(float(reached.sum()))} a "
-        f"year, London would have {between(size)} {verb} {gained} a year."
+        f"If {100 * reach:g} in 100 {people} were reached, {how_many}, London would have "
+        f"{between(size)} {verb} {gained}{often}."
     )
 
 
-def _cautions(bases: Mapping[str, str]) -> tuple[Caution, ...]:
+def _cautions(bases: Mapping[str, str], counted: str) -> tuple[Caution, ...]:
     doubts = [
         Caution(
             "interval_narrow",
@@ -417,6 +444,13 @@ def _cautions(bases: Mapping[str, str]) -> tuple[Caution, ...]:
     ]
     assumed = [name for name, basis in bases.items() if basis.startswith(ASSUMED)]
     if assumed:
-        listed = ", ".join(name.replace("_", " ") for name in assumed)
+        listed = ", ".join(WHAT.get(name, name) for name in assumed)
         doubts.append(Caution("other", f"Assumed, without a source: {listed}."))
+    if counted == ON_REGISTER:
+        doubts.append(
+            Caution(
+                "other",
+                "A register counts people at one date: the gain is counted once, not each year.",
+            )
+        )
     return tuple(doubts)

@@ -48,7 +48,7 @@ def with_pages(
                 "decimals": 2,
                 "stated_reading": "",
                 "text": "pooled in this report",
-                "n": f"{effect.k} studies",
+                "n": f"{effect.k} {'study' if effect.k == 1 else 'studies'}",
                 "population": "stated on its page",
                 "comparator": "stated on its page",
                 "reported_by": "not stated",
@@ -90,8 +90,8 @@ def ladder(
     settings = {"method": "ladder", "tag": tag, "framework": framework, "name": name}
     if inside.empty:
         return Result.could_not(
-            f"Evidence for {title}: not known",
-            "no trial, quasi-experiment, evaluation or description is in the registry",
+            f"Nothing is known here of {title}",
+            "the registry holds no trial, quasi-experiment, evaluation or description of it",
             **settings,
         )
     rows = readings.read(inside)
@@ -134,7 +134,8 @@ def counted(findings: pd.DataFrame) -> Result:
     null = int(rows["reading"].isin(["no clear difference", "worse"]).sum())
     return Result(
         text=f"{null} of {len(rows)} findings show no clear difference or harm; "
-        f"{int((rows['reading'] == 'better').sum())} are better, the others cannot be judged.",
+        f"{int((rows['reading'] == 'better').sum())} are better, the others are neither or cannot "
+        "be judged.",
         table=table,
         settings={"method": "readings by tier"},
     )
@@ -145,14 +146,13 @@ def _finding(title: str, tiers: Counter[str], said: Counter[str]) -> str:
     standing = ", ".join(
         f"{tiers[name]} {_one(name, tiers[name])}" for name in TIERS if tiers[name]
     )
-    read = ", ".join(f"{said[name]} {name}" for name in READINGS if said[name])
-    return f"{title}: {total} {'finding' if total == 1 else 'findings'} ({standing}): {read}."
+    findings = "finding" if total == 1 else "findings"
+    return f"{total} {findings} on {title} ({standing}): {readings.tally(said)}."
 
 
 def _one(name: str, count: int) -> str:
     words = {"trials": "of trials", "quasi-experiments": "of quasi-experiments"}
-    other = name.removesuffix("s") if count == 1 else name
-    return words.get(name, other)
+    return words.get(name, readings.ONE_OF[name] if count == 1 else name)
 
 
 def _estimates(tiers: Counter[str], said: Counter[str]) -> tuple[Estimate, ...]:

@@ -13,15 +13,23 @@ from typing import Any
 import pandas as pd
 
 from evidence.errors import DataError
-from evidence.practice.readings import tier
+from evidence.practice.readings import DESIGN_WORDS, tier
 from evidence.results import DESIGNS, Result
 
 CONVERSIONS = ("none", "logistic")
 """Ways to make a risk of a standardised difference; `logistic` is ln OR = SMD × π / √3."""
 
 RULES = ("tier", "population", "comparator", "outcome", "time", "form")
+CARRIED, REFUSED, SAME = "can be carried over", "refused", "same"
 UNCONTROLLED = "d_prepost"
 RISKS = ("RR", "OR", "RD")
+NO_RISK = {
+    "MD": "a difference in a mean",
+    "SMD": "a standardised difference, and no conversion was chosen",
+    "HR": "a hazard ratio",
+    UNCONTROLLED: "a change in standard deviations",
+}
+"""Why a measure is no number of people."""
 
 Row = Mapping[Any, Any]
 
@@ -39,7 +47,8 @@ def match(
     ----------
     effects
         One row for each effect: id, intervention, population, comparator, outcome_is, months
-        (text), tier (a design), measure, est, lo, hi.
+        (text), tier (a design), measure, est, lo, hi; and, if they are there, offered, people,
+        instead, outcome_words and citation, in which readers are told of it.
     wanted
         people, outcome, populations and comparators (words that count as the same, with the
         reason), within_months (None for any), scale_outcome.
@@ -51,9 +60,10 @@ def match(
     Returns
     -------
     Result
-        Table: effect, intervention, one column for each of `RULES` (``same`` or the reason of
-        refusal), verdict (``transportable`` or ``refused``), reason (of the first rule that
-        refuses). Estimates are left out: nothing is measured. Settings count the refusals by rule.
+        Table: effect, finding (source and outcome in words), offered, one column for each of
+        `RULES` (``same`` or the reason of refusal), verdict (`CARRIED` or `REFUSED`), why (all
+        reasons). Estimates are left out: nothing is measured. Settings count the refusals by
+        rule.
 
     Raises
     ------
@@ -67,15 +77,18 @@ def match(
     _check(effects, least_tier, smd_conversion)
     rows = [_judged(row, wanted, least_tier, smd_conversion) for row in effects.to_dict("records")]
     table = pd.DataFrame(rows)
-    passed = table["verdict"] == "transportable"
-    refusals = {rule: int((table[rule] != "same").sum()) for rule in RULES}
-    first = Counter(table.loc[~passed, "reason"].str.split(":").str[0])
-    why = ", ".join(f"{count} {reason}" for reason, count in first.most_common())
+    passed = table["verdict"] == CARRIED
+    refusals = {rule: int((table[rule] != SAME).sum()) for rule in RULES}
+    first = Counter(table.loc[~passed, "why"].str.split(" (", regex=False).str[0])
+    why = ", ".join(f"{count} for {reason}" for reason, count in first.most_common())
     if passed.any():
         text = f"{int(passed.sum())} of {len(table)} published effects can be carried over"
         text += f" to {wanted['people']}; the others are refused ({why})." if why else "."
     else:
-        text = f"Nothing transportable to {wanted['people']} among {len(table)} effects ({why})."
+        text = (
+            f"None of {len(table)} published effects can be carried over to {wanted['people']}: "
+            f"{why}."
+        )
     return Result(
         text=text,
         table=table,
@@ -103,7 +116,7 @@ def refusal(matches: Result, effect: str) -> str:
         known = ", ".join(matches.table["effect"].head(6))
         raise DataError(f"an effect must be one of those matched ({known} …); got {effect!r}.")
     row = found.iloc[0]
-    return "; ".join(row[rule] for rule in RULES if row[rule] != "same")
+    return str(row["why"])
 
 
 def _check(effects: pd.DataFrame, least_tier: str, smd_conversion: str) -> None:
@@ -125,30 +138,38 @@ def _judged(row: Row, wanted: Mapping[str, Any], least: str, conversion: str) ->
         "time": lambda: _time(row, wanted),
         "form": lambda: _form(row, conversion),
     }
-    said = {rule: check() or "same" for rule, check in checks.items()}
-    refused = [text for text in said.values() if text != "same"]
+    said = {rule: check() or SAME for rule, check in checks.items()}
+    refused = [text for text in said.values() if text != SAME]
+    about = [str(row[key]) for key in ("citation", "outcome_words") if key in row]
     return {
         "effect": str(row["id"]),
-        "intervention": str(row["intervention"]),
+        "finding": ": ".join(about) or str(row["id"]),
+        "offered": str(row.get("offered", row["intervention"])),
         **said,
-        "verdict": "refused" if refused else "transportable",
-        "reason": refused[0] if refused else "",
+        "verdict": REFUSED if refused else CARRIED,
+        "why": "; ".join(refused),
     }
 
 
 def _tier(row: Row, least: str) -> str:
     if row["measure"] == UNCONTROLLED:
-        return "uncontrolled: a change from before to after does not say what the care added"
+        return "no control group (a change from before to after does not say what the care added)"
     if DESIGNS.index(row["tier"]) > DESIGNS.index(least):
-        return f"tier too low: {row['tier']}, at least {least} is asked for"
+        return (
+            f"too weak a design ({DESIGN_WORDS[row['tier']]}, where at least "
+            f"{DESIGN_WORDS[least]} is asked for)"
+        )
     return ""
 
 
 def _words(row: Row, wanted: Mapping[str, Any], key: str) -> str:
     if row[key] in wanted[f"{key}s"]:
         return ""
-    accepted = ", ".join(wanted[f"{key}s"])
-    return f"{key} differs: {row[key]}, not {accepted}"
+    named, shown = {
+        "population": ("other people", "people"),
+        "comparator": ("another comparison", "instead"),
+    }[key]
+    return f"{named} ({row.get(shown, row[key])})"
 
 
 def _outcome(row: Row, wanted: Mapping[str, Any], conversion: str) -> str:
@@ -156,7 +177,7 @@ def _outcome(row: Row, wanted: Mapping[str, Any], conversion: str) -> str:
     asked = wanted["scale_outcome"] if converted else wanted["outcome"]
     if row["outcome_is"] == asked:
         return ""
-    return f"outcome differs: {row['outcome_is']}, not {asked or 'a scale for this outcome'}"
+    return f"another outcome ({row['outcome_is']}, not {asked or 'a scale for this outcome'})"
 
 
 def _time(row: Row, wanted: Mapping[str, Any]) -> str:
@@ -164,17 +185,15 @@ def _time(row: Row, wanted: Mapping[str, Any]) -> str:
     if most is None:
         return ""
     if not months.isdigit():
-        return f"time differs: {months}, at most {most} months are asked for"
+        return f"another time ({months}, where at most {most} months are asked for)"
     if int(months) > most:
-        return f"time differs: {months} months, at most {most} are asked for"
+        return f"another time ({months} months, where at most {most} are asked for)"
     return ""
 
 
 def _form(row: Row, conversion: str) -> str:
     if pd.isna(row["lo"]) or pd.isna(row["hi"]):
-        return "no interval: how sure the effect is was not seen"
-    if row["measure"] in RISKS:
+        return "no interval (how sure the effect is was not seen)"
+    if row["measure"] in RISKS or (row["measure"] == "SMD" and conversion != "none"):
         return ""
-    if row["measure"] == "SMD":
-        return "" if conversion != "none" else "no risk: an SMD, and no conversion was chosen"
-    return f"no risk: {row['measure']} is not a number of people"
+    return f"no number of people ({NO_RISK.get(row['measure'], 'another measure')})"

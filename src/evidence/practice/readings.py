@@ -22,7 +22,39 @@ TIERS = {
 }
 """Tiers of the ladder, strongest first, and the designs in each; never pooled with one another."""
 
-READINGS = ("worse", "no clear difference", "better", "no comparison", "not estimable")
+DESIGN_WORDS = {
+    "rct": "a randomised trial",
+    "cluster_rct": "a cluster-randomised trial",
+    "did": "a difference in differences",
+    "its": "an interrupted time series",
+    "controlled_before_after": "before and after with a comparison",
+    "before_after": "before and after without a comparison",
+    "descriptive": "a description",
+}
+"""Designs in words, as they stand in a sentence."""
+
+ONE_OF = {
+    "trials": "trial",
+    "quasi-experiments": "quasi-experiment",
+    "uncontrolled evaluations": "uncontrolled evaluation",
+    "descriptions": "description",
+}
+"""A tier when it holds one."""
+
+READINGS = (
+    "worse",
+    "no clear difference",
+    "better",
+    "neither better nor worse",
+    "no comparison",
+    "not estimable",
+)
+READING_WORDS = {
+    "no clear difference": "without a clear difference",
+    "no comparison": "without a comparison",
+}
+"""How readings are written after a count, where not as they stand."""
+
 UNCONTROLLED = TIERS["uncontrolled evaluations"]
 RATIOS = ("RR", "OR", "HR")
 MEASURES = {
@@ -53,6 +85,17 @@ def tier(design: str) -> str:
     raise DataError(f"a design must be one of {known}; got {design!r}. Correct it.")
 
 
+def counted(name: str, count: int) -> str:
+    """Return how many stand on a tier, such as ``1 trial`` or ``3 trials``."""
+    return f"{count} {ONE_OF[name] if count == 1 else name}"
+
+
+def tally(counts: Mapping[str, int]) -> str:
+    """Return how many findings have each reading, in the order of `READINGS`."""
+    said = [f"{counts[name]} {READING_WORDS.get(name, name)}" for name in READINGS if counts[name]]
+    return ", ".join(said)
+
+
 def read(findings: pd.DataFrame) -> pd.DataFrame:
     """Return findings with `tier` and `reading`.
 
@@ -66,9 +109,10 @@ def read(findings: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         The same rows with `tier` and `reading`: ``better`` or ``worse`` where the interval
-        excludes no effect; ``no clear difference`` where it does not; ``no comparison`` for
-        figures without a comparison group at the same time, whatever their interval; ``not
-        estimable`` where the source gives no interval or no figure, or no direction is better.
+        excludes no effect; ``no clear difference`` where it does not; ``neither better nor worse``
+        where it does, but no direction is better; ``no comparison`` for figures without a
+        comparison group at the same time, whatever their interval; ``not estimable`` where the
+        source gives no interval or no figure.
 
     Raises
     ------
@@ -94,7 +138,7 @@ def printed(row: Mapping[Any, Any]) -> str:
         f"{row['estimate']:,{digits}}",
         row["unit"],
     ]
-    text = " ".join(word for word in words if word).replace(" %", "%")
+    text = " ".join(word for word in words if word).replace(" %", "\N{NO-BREAK SPACE}%")
     if not math.isnan(row["low"]):
         text += f" ({row['low']:,{digits}} to {row['high']:,{digits}})"
     return text.replace("-", "\N{MINUS SIGN}") if row["estimate"] < 0 or row["low"] < 0 else text
@@ -105,10 +149,12 @@ def _reading(row: Mapping[Any, Any]) -> str:
         return str(row["stated_reading"])
     if row["design"] in UNCONTROLLED and not math.isnan(row["estimate"]):
         return "no comparison"
-    if math.isnan(row["low"]) or row["direction_better"] == "none":
+    if math.isnan(row["low"]):
         return "not estimable"
     null = 1.0 if row["measure"] in RATIOS else 0.0
     if row["low"] <= null <= row["high"]:
         return "no clear difference"
+    if row["direction_better"] == "none":
+        return "neither better nor worse"
     above = row["low"] > null
     return "better" if above == (row["direction_better"] == "higher") else "worse"

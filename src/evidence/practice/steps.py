@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -28,13 +28,17 @@ class Material:
         Results of `variation.limits.funnel` by indicator.
     stated
         One row for each indicator: id, short, owner_role, next_review, breaks (cautions of its
-        definition about breaks and restatements), rounding.
+        definition about breaks and restatements), rounding, register (whether its denominator
+        counts people at one date).
     groups
         area_code and group (the integrated care board of today).
     findings
         One row for each outcome of a source, with reported_by.
     reviews
         One row for each body of evidence: name, kind, last_search.
+    gradients
+        Slopes by deprivation of indicators that have figures by group: a table of period, sii,
+        sii_low and sii_high, the latest period last.
     """
 
     funnels: Mapping[str, Result]
@@ -42,6 +46,7 @@ class Material:
     groups: pd.DataFrame
     findings: pd.DataFrame
     reviews: pd.DataFrame
+    gradients: Mapping[str, Result] = field(default_factory=dict)
 
 
 def measure(step: str, material: Material) -> Result:
@@ -180,20 +185,56 @@ def smallest_difference(funnel: Result, denominator: float) -> float:
 
 
 def gradient(material: Material) -> Result:
-    """Return that the gradient by deprivation is not computed here (S5)."""
-    return Result.could_not(
-        "Gradient by deprivation not shown on this page",
-        "it needs figures by deprivation within areas, which the figures of whole areas read "
-        "here do not hold; a gradient across areas would not stand in for it",
-        indicators=len(material.funnels),
+    """Return the slope of each indicator over tenths of deprivation, where it is known (S5).
+
+    The slope index of inequality, from the latest period of the indicator's page on groups.
+    """
+    rows = []
+    for id, found in material.gradients.items():
+        last = found.table.iloc[-1]
+        asked = material.funnels[id].settings
+        rows.append(
+            {
+                "indicator": asked["indicator"],
+                "period": last["period"],
+                "unit": "points" if asked["unit"] == "%" else asked["unit"],
+                "slope": last["sii"],
+                "95 % low": last["sii_low"],
+                "95 % high": last["sii_high"],
+            }
+        )
+    without = len(material.funnels) - len(rows)
+    if not rows:
+        return Result.could_not(
+            "Gradient by deprivation not known",
+            "no table of this edition holds figures by deprivation within areas",
+        )
+    table = pd.DataFrame(rows).sort_values("slope", ascending=False, ignore_index=True)
+    first = table.iloc[0]
+    return Result(
+        text=f"From the most to the least deprived tenth {first['indicator']} rises most, by "
+        f"{first['slope']:.1f} {first['unit']} ({first['95 % low']:.1f} to "
+        f"{first['95 % high']:.1f}); {without} of {len(material.funnels)} indicators have no "
+        "figures by deprivation.",
+        table=table,
+        settings={"method": "gradient by deprivation", "without": without},
+        cautions=(
+            Caution(
+                "other",
+                "A gradient across averages of areas would not stand in for one across people, "
+                "and is not shown.",
+            ),
+        ),
     )
 
 
 def quartile_gain(material: Material) -> Result:
-    """Return people a year if the lowest quartile of areas reached the London median (S6)."""
+    """Return how many people more if the lowest quartile of areas reached the median (S6)."""
     rows = []
-    for funnel in material.funnels.values():
-        found = gap.quartile_to_median(funnel)
+    stated = material.stated.set_index("id")
+    for id, funnel in material.funnels.items():
+        counted = gap.ON_REGISTER if stated.loc[id, "register"] else gap.A_YEAR
+        found = gap.quartile_to_median(funnel, counted=counted)
         if found is None:
             continue
         rows.append(
@@ -201,18 +242,18 @@ def quartile_gain(material: Material) -> Result:
                 "indicator": found.outcome,
                 "period": found.period,
                 "areas": found.k,
-                "people a year": found.value,
-                "95 % low": found.low,
-                "95 % high": found.high,
-                "printed": gap.between(found),
+                "people": found.value,
+                "low": found.low,
+                "high": found.high,
+                "more people": f"{gap.between(found)} {found.unit}",
             }
         )
-    table = pd.DataFrame(rows).sort_values("people a year", ascending=False, ignore_index=True)
+    table = pd.DataFrame(rows).sort_values("people", ascending=False, ignore_index=True)
     first = table.iloc[0]
     return Result(
-        text=f"If the lowest quartile of areas reached the London median, {first['printed']} more "
-        f"people a year would count in {first['indicator']}, most of {len(table)} indicators.",
-        table=table,
+        text=f"If the lowest quartile of areas reached the London median, {first['more people']} "
+        f"more would count in {first['indicator']}, the most of {len(table)} indicators.",
+        table=table.drop(columns=["people", "low", "high"]),
         settings={"method": "quartile to median"},
         cautions=(
             Caution("other", "Arithmetic: nothing here says what would bring areas to the median."),
