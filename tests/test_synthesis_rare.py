@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence.errors import DataError
-from evidence.synthesis.rare import binomial_normal, counts, homogeneity, pool_counts
+from evidence.synthesis.rare import counts, homogeneity, pool_counts
 
 ONE = pd.DataFrame({"study": ["A"], "ai": [4], "n1i": [20], "ci": [8], "n2i": [20]})
 ZEROS = pd.DataFrame(
@@ -97,21 +97,3 @@ def test_exchanging_groups_inverts_ratios(rows):
         other = pool_counts(swapped, measure=measure, direction_better="none")
         if one.known:
             assert one["pooled"].value == pytest.approx(1 / other["pooled"].value)
-
-
-def test_a_logistic_model_recovers_known_spread_of_proportions():
-    rng = np.random.default_rng(5)
-    trials = rng.integers(50, 200, 400).astype(float)
-    chance = 1 / (1 + np.exp(-rng.normal(-1.0, 0.7, 400)))
-
-    mu, se, tau2 = binomial_normal(rng.binomial(trials.astype(int), chance).astype(float), trials)
-
-    assert mu == pytest.approx(-1.0, abs=3 * se)
-    assert tau2 == pytest.approx(0.49, abs=0.1)
-
-
-def test_a_logistic_model_of_equal_proportions_has_no_spread():
-    mu, _, tau2 = binomial_normal(np.array([10.0, 20.0, 30.0]), np.array([100.0, 200.0, 300.0]))
-
-    assert mu == pytest.approx(np.log(0.1 / 0.9), abs=1e-5)
-    assert tau2 == 0.0

@@ -18,7 +18,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evidence.synthesis import bias, dependent, network, rare, regression, sensitivity
+from evidence.synthesis import (
+    bias,
+    count_models,
+    dependent,
+    network,
+    rare,
+    regression,
+    sensitivity,
+    study_effects,
+)
 from evidence.synthesis.effects import effect_sizes
 from evidence.synthesis.fit import (
     Fit,
@@ -29,6 +38,7 @@ from evidence.synthesis.fit import (
     tau2_interval,
     two_sided,
 )
+from evidence.synthesis.likelihoods import ModelFit
 from evidence.synthesis.measures import MEASURES, back_transform
 from evidence.synthesis.selection import selection_model
 
@@ -190,7 +200,8 @@ def _compare_one(
     listed = {pattern for pattern, _ in skipped if fnmatch(f"{name}:{path}", pattern)}
     found.reasons |= listed
     if listed or any(
-        fnmatch(path, f"{part}/*") for part in computed.get(feature, {}).get(BELOW, ())
+        path == part or path.startswith(f"{part}/")
+        for part in computed.get(feature, {}).get(BELOW, ())
     ):
         found.not_compared[feature] += size
         return
@@ -207,7 +218,7 @@ def _compare_one(
 
 MISSING = object()
 BELOW = "R stopped below the maximum"
-"""Where a feature keeps the paths whose reference has a lower likelihood than ours (README)."""
+"""Where a feature keeps the paths that R itself did not fit: lower likelihood, warning (README)."""
 
 
 def _at(tree: Any, path: str) -> Any:
@@ -250,9 +261,13 @@ def _problem(path: str, ours: Any, value: Any) -> str:
 CLOSED, ITERATIVE, POOLED, LIMITS = (1e-10, 1e-12), (1e-6, 1e-8), (1e-7, 1e-9), (1e-5, 1e-8)
 
 TOLERANCES: list[tuple[str, tuple[float, float]]] = [
+    (r"REML_metafor_default_control/I2$", (1e-3, 5e-2)),
+    (r"REML_metafor_default_control/", (1e-3, 1e-4)),
     (r"^(escalc|binary/escalc_variants|escalc_variants|proportion|rate)/.*(yi|vi)$", CLOSED),
     (r"^escalc/", CLOSED),
     (r"^selmodel/", (1e-3, 1e-4)),
+    (r"glmm/UM.RS/QE_Wld", (5e-2, 1e-2)),
+    (r"glmm/UM.RS/(se|ci)", (2e-2, 5e-3)),
     (r"glmm", (1e-3, 1e-4)),
     (r"SUCRA", (0, 1e-2)),
     (r"^netmeta_REML/", (1e-5, 1e-6)),
@@ -328,13 +343,28 @@ def _intervals(fitted: Fit) -> dict[str, Any]:
 def fits(reference: Reference) -> dict[str, Any]:
     """Pool by every estimator with the normal distribution."""
     yi, vi = reference.yi, reference.vi
-    methods = [name for name in reference.data["fits"] if name != "REML_metafor_default_control"]
-    return {
+    methods = [name for name in reference.data["fits"] if name != LOOSE]
+    found: dict[str, Any] = {
         name: _fitted(
             fit(yi, vi, test="z", weights=1 / vi if name == "GENQM" else None, **_choices(name))
         )
         for name in methods
     }
+    return found | _loose(reference.data["fits"], found["REML"], f"fits/{LOOSE}")
+
+
+LOOSE = "REML_metafor_default_control"
+
+
+def _loose(holder: dict[str, Any], reml: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return our estimate for R's with its default convergence, and whether that is off by far."""
+    stopped, tight = holder.get(LOOSE, {}), holder.get("fits", holder).get("REML", {})
+    far = (
+        "tau2" in stopped
+        and "tau2" in tight
+        and abs(stopped["tau2"] - tight["tau2"]) > (2e-6 + 1e-3 * tight["tau2"])
+    )
+    return {LOOSE: reml, BELOW: [path] if far else []}
 
 
 def _tested(test: str, floor: str = "none") -> Callable[[Reference], dict[str, Any]]:
@@ -395,7 +425,7 @@ VARIANTS: dict[str, tuple[str, dict[str, str]]] = {
     "SMD_AV": ("SMD", {"variance": "AV"}),
     "SMD_cohen_d_uncorrected": ("SMD", {"variance": "uncorrected"}),
     "ROM_uncorrected": ("ROM", {"variance": "uncorrected"}),
-    "meta_metacont_SMD": ("SMD", {}),
+    "meta_metacont_SMD": ("SMD", {"variance": "UB"}),
 }
 
 
@@ -420,7 +450,7 @@ def proportion(reference: Reference) -> dict[str, Any]:
     """Return effect sizes of proportions and the back-transformed pooled proportion."""
     found = variants(reference.data["proportion"], reference.table)
     xi, ni = reference.table["xi"].to_numpy(float), reference.table["ni"].to_numpy(float)
-    found["glmm_PLO"] = _logistic(*rare.binomial_normal(xi, ni))
+    found["glmm_PLO"] = _modelled(count_models.binomial_normal(xi, ni))
     effects = effect_sizes(reference.table, measure="PFT")
     fitted = fit(effects["yi"], effects["vi"], test="z")
     size = len(effects) / np.sum(1 / effects["ni"].to_numpy(float))
@@ -433,6 +463,8 @@ def rate(reference: Reference) -> dict[str, Any]:
     found = variants(reference.data["rate"], reference.table)
     for measure in ("IRR", "IRD"):
         found[f"mh_{measure}"] = _counted(reference.table, measure)
+    counts = rare.counts(reference.table, rates=True).with_events()
+    found["glmm_UM.FS"] = _modelled(_levels(counts, rates=True))
     return found
 
 
@@ -455,9 +487,56 @@ def _counted(table: pd.DataFrame, measure: str) -> dict[str, Any]:
     }
 
 
-def _logistic(mu: float, se: float, tau2: float) -> dict[str, Any]:
-    half = 1.959963984540054 * se
-    return {"mu": mu, "se": se, "ci": [mu - half, mu + half], "tau2": tau2}
+def _modelled(found: ModelFit, typical: float | None = None) -> dict[str, Any]:
+    half = 1.959963984540054 * found.se
+    spread = {} if typical is None else {"I2": 100 * found.tau2 / (found.tau2 + typical)}
+    return {
+        "mu": found.mu,
+        "se": found.se,
+        "ci": [found.mu - half, found.mu + half],
+        "tau2": found.tau2,
+        "QE_Wld": found.wald,
+        "QE_LRT": found.likelihood_ratio,
+        **spread,
+    }
+
+
+def _levels(counts: rare.Counts, rates: bool = False) -> ModelFit:
+    return study_effects.fixed_levels(study_effects.Arms(counts, rates))
+
+
+LOGISTIC: dict[str, Callable[[rare.Counts], ModelFit]] = {
+    "UM.FS": _levels,
+    "UM.RS": lambda counts: study_effects.random_levels(study_effects.Arms(counts)),
+    "CM.AL": count_models.approximate_conditional,
+    "CM.EL": count_models.exact_conditional,
+}
+DOUBTS = ("failed to converge", "singular", "unidentifiable", "degenerate")
+"""Words by which R warns that a logistic model may not have been fitted."""
+
+
+def glmm(reference: Reference) -> dict[str, Any]:
+    """Return logistic mixed models."""
+    counts = rare.counts(reference.table).informative()
+    typical = count_models.typical_variance(
+        effect_sizes(reference.table, measure="OR", double_zeros="drop")
+    )
+    return {
+        name: _modelled(LOGISTIC[name](counts), typical)
+        for name, block in reference.data["binary"].get("glmm", {}).items()
+        if name in LOGISTIC and "error" not in block
+    }
+
+
+def _not_fitted(reference: Reference, found: dict[str, Any]) -> list[str]:
+    """Return the figures that differ where R itself warns that it may not have fitted the model."""
+    return [
+        f"glmm/{name}/{key}"
+        for name, block in reference.data["binary"].get("glmm", {}).items()
+        if name in found and any(word in str(block.get("warnings")) for word in DOUBTS)
+        for key, value in block.items()
+        if key != "warnings" and _problem(f"binary/glmm/{name}/{key}", found[name][key], value)
+    ]
 
 
 def binary(reference: Reference) -> dict[str, Any]:
@@ -467,12 +546,13 @@ def binary(reference: Reference) -> dict[str, Any]:
     counts = rare.counts(table).informative()
     plain, plain_p = rare.association(counts, correct=False)
     mh["OR_nocorrect"] = mh["OR"] | {"CMH": plain, "CMHp": plain_p}
-    conditional = rare.binomial_normal(counts.a, counts.a + counts.c, np.log(counts.n1 / counts.n2))
+    models = glmm(reference)
     return {
         "mh": mh,
         "peto": _counted(table, "PETO"),
         "escalc_variants": variants(reference.data["binary"]["escalc_variants"], table),
-        "glmm": {"CM.AL": _logistic(*conditional)},
+        "glmm": models,
+        BELOW: [f"binary/{path}" for path in _not_fitted(reference, models)],
         "meta_metabin": _metabin(counts),
     }
 
@@ -865,7 +945,9 @@ def _selected(result: Any) -> dict[str, Any]:
 
 def cases(reference: Reference) -> dict[str, Any]:
     """Return the constructed edge cases."""
-    return {name: _case(case) for name, case in reference.data["cases"].items()}
+    found: dict[str, Any] = {name: _case(case) for name, case in reference.data["cases"].items()}
+    stopped = [f"cases/{name}/{path}" for name, case in found.items() for path in case[BELOW]]
+    return found | {BELOW: stopped}
 
 
 def _brute(reml: Fit) -> dict[str, Any]:
@@ -892,6 +974,7 @@ def _case(case: dict[str, Any]) -> dict[str, Any]:
         "tau2_ci_REML_QP": [reml.tau2, *interval],
         "REML_bruteforce_tau2": _brute(reml),
         "egger_lm": egger(one).get("lm_sei", {}),
+        **_loose(case, _fitted(fit(yi, vi, test="z")), LOOSE),
     }
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+from numpy.typing import NDArray
+from scipy import special
 
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
@@ -44,7 +45,14 @@ class Counts:
     def informative(self) -> Counts:
         """Return the studies that have both events and people without events."""
         events = self.a + self.c
-        keep = (events > 0) & (events < self.n)
+        return self.only((events > 0) & (events < self.n))
+
+    def with_events(self) -> Counts:
+        """Return the studies that have events; enough for rates, where sizes are times."""
+        return self.only(self.a + self.c > 0)
+
+    def only(self, keep: NDArray[np.bool_]) -> Counts:
+        """Return some of the studies."""
         return Counts(self.a[keep], self.n1[keep], self.c[keep], self.n2[keep])
 
 
@@ -247,17 +255,17 @@ def counts(table: pd.DataFrame, *, rates: bool = False, **columns: str) -> Count
     return Counts(a, n1, c, n2)
 
 
-def _count_estimates(
+def pooled_counts(
     value: float,
     se: float,
     used: Counts,
-    table: pd.DataFrame,
     measure: str,
     direction_better: Direction,
     level: float,
-) -> tuple[Estimate, ...]:
+) -> Estimate:
+    """Return what was pooled from counts, on the reader's scale, with a normal interval."""
     half = quantile(1 - (1 - level) / 2, None) * se
-    pooled = Estimate(
+    return Estimate(
         key="pooled",
         **reader_scale(value, value - half, value + half, measure),
         level=level,
@@ -268,6 +276,18 @@ def _count_estimates(
         k=len(used.a),
         n=None if measure.startswith("IR") else float(used.n.sum()),
     )
+
+
+def _count_estimates(
+    value: float,
+    se: float,
+    used: Counts,
+    table: pd.DataFrame,
+    measure: str,
+    direction_better: Direction,
+    level: float,
+) -> tuple[Estimate, ...]:
+    pooled = pooled_counts(value, se, used, measure, direction_better, level)
     found: dict[str, Any] = {"p": float(2 * special.ndtr(-abs(value / se)))}
     found |= _spread_about(value, table)
     if measure == "OR":
@@ -302,82 +322,3 @@ def _count_cautions(used: int, studies: int) -> list[Caution]:
             )
         )
     return found
-
-
-NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(31)
-
-
-def binomial_normal(
-    events: Array, trials: Array, offset: Array | float = 0.0
-) -> tuple[float, float, float]:
-    """Fit ``events ~ Binomial(trials, logit(offset + mu + u))``, u normal, by maximum likelihood.
-
-    With trials the events of both groups and ``offset = log(n1/n2)`` it is the approximate
-    conditional model for odds ratios of rare events (Stijnen, Hamza and Ozdemir 2010, Statistics in
-    Medicine 29:3046-3067); with group sizes and no offset the model for proportions. The integral
-    is by adaptive Gauss-Hermite quadrature.
-
-    Returns
-    -------
-    tuple of float
-        mu, its standard error and the variance of u.
-    """
-    shift = np.broadcast_to(np.asarray(offset, float), events.shape)
-
-    def cost(theta: Array) -> float:
-        return -float(
-            np.sum(_binomial_integrals(events, trials, shift + theta[0], np.exp(theta[1])))
-        )
-
-    start = float(special.logit(np.clip(events.sum() / trials.sum(), 0.01, 0.99)) - shift.mean())
-    fits = [
-        optimize.minimize(cost, [start, log_tau], method="Nelder-Mead", options=TIGHT)
-        for log_tau in (-1.0, -4.0)
-    ]
-    best = min(fits, key=lambda found: found.fun)
-    tau = float(np.exp(best.x[1]))
-    if tau < 1e-4:
-        plain = optimize.minimize_scalar(lambda mu: cost(np.array([mu, -20.0])))
-        return float(plain.x), _curvature_error(cost, np.array([plain.x, -20.0]), 1), 0.0
-    return float(best.x[0]), _curvature_error(cost, best.x, 2), tau**2
-
-
-TIGHT = {"xatol": 1e-9, "fatol": 1e-11, "maxiter": 4000}
-
-
-def _binomial_integrals(events: Array, trials: Array, linear: Array, tau: float) -> Array:
-    """Return the log-likelihood of each study with its random effect integrated out."""
-    mode = np.zeros_like(linear)
-    for _ in range(100):
-        p = special.expit(linear + tau * mode)
-        gradient = tau * (events - trials * p) - mode
-        curvature = 1 + tau**2 * trials * p * (1 - p)
-        step = gradient / curvature
-        mode = mode + np.clip(step, -2, 2)
-        if np.max(np.abs(step)) < 1e-10:
-            break
-    spread = 1 / np.sqrt(1 + tau**2 * trials * special.expit(linear + tau * mode) * (1 - p))
-    z = mode[:, None] + spread[:, None] * NODES
-    eta = linear[:, None] + tau * z
-    log_density = events[:, None] * eta - trials[:, None] * np.logaddexp(0, eta)
-    log_terms = log_density - z**2 / 2 + NODES**2 / 2 + np.log(NODE_WEIGHTS)
-    return np.asarray(special.logsumexp(log_terms, axis=1) + np.log(spread) - np.log(2 * np.pi) / 2)
-
-
-def _curvature_error(cost: Callable[[Array], float], at: Array, free: int) -> float:
-    """Return the standard error of the first parameter from second differences."""
-    h = 1e-3
-    steps = np.eye(len(at))[:free] * h
-    hessian = np.array(
-        [
-            [
-                cost(at + one + two)
-                - cost(at + one - two)
-                - cost(at - one + two)
-                + cost(at - one - two)
-                for two in steps
-            ]
-            for one in steps
-        ]
-    ) / (4 * h**2)
-    return float(np.sqrt(np.linalg.inv(hessian)[0, 0]))
