@@ -279,6 +279,39 @@ def qof_england() -> pd.DataFrame:
     return whole(sums.reset_index(), "numerator", "exceptions")
 
 
+REGISTERS = ["DEP_PREV_18plus", "SMI_PREV_allages"]
+
+
+@carries("qof/restatements")
+def qof_restatements() -> pd.DataFrame:
+    """England's registers that two workbooks state, joined on the ONS code of the CCG."""
+    source = qof_source()
+    source = source[source.indicator.isin(REGISTERS)]
+    key = ["ccg_ons_code", "year", "indicator"]
+    both = source[~source.restated].merge(
+        source[source.restated], on=key, suffixes=("_first", "_restated"), validate="1:1"
+    )
+    both = both.assign(london=both.is_london_first.map(str).str.lower())
+    both = both.rename(columns={"numerator_first": "first", "numerator_restated": "restated"})
+    return ordered(whole(both, "first", "restated"), [*key, "london", "first", "restated"], key)
+
+
+@carries("boundaries/boroughs")
+def borough_boundaries() -> pd.DataFrame:
+    features = json.loads((SOURCES / "london_geography/london_boroughs_2021.geojson").read_text())
+    rows = []
+    for feature in features["features"]:
+        polygons = feature["geometry"]["coordinates"]
+        assert all(len(rings) == 1 for rings in polygons), "a polygon has a hole"
+        rows += [
+            (feature["properties"]["ltla21_code"], ring, point, longitude, latitude)
+            for ring, (outer,) in enumerate(polygons, start=1)
+            for point, (longitude, latitude) in enumerate(outer, start=1)
+        ]
+    columns = ["borough_code", "ring", "point", "longitude", "latitude"]
+    return ordered(pd.DataFrame(rows, columns=columns), columns, columns[:3])
+
+
 @carries("area_lineage/lineage")
 def lineage() -> pd.DataFrame:
     ccgs = read("london_geography/ccg_2013_2020_to_borough_to_icb22.csv")
@@ -517,7 +550,7 @@ def test_every_published_qof_percentage_of_the_source_follows_within_1e_9():
 
 def test_755_of_1804_registers_of_england_were_restated_with_another_numerator():
     source = qof_source()
-    registers = source[source.indicator.isin(["DEP_PREV_18plus", "SMI_PREV_allages"])]
+    registers = source[source.indicator.isin(REGISTERS)]
     key = ["ccg_ons_code", "year", "indicator"]
     both = registers[registers.restated].merge(
         registers[~registers.restated], on=key, suffixes=("", "_first")

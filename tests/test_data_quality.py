@@ -46,15 +46,32 @@ def test_counts_below_england_are_rounded_to_five_in_the_two_that_say_so():
     assert "*: suppressed" in rounded.loc["talking_therapies", "marks"]
 
 
-def test_131_of_286_registers_of_london_differ_when_published_again():
+def test_755_of_1804_registers_differ_when_published_again_and_131_of_286_of_london():
     table = quality.restatements()
 
-    assert (table.differ.sum(), table.areas.sum()) == (131, 286)
+    found = table.groupby("place")[["differ", "areas"]].sum()
+    assert found.loc["England"].tolist() == [755, 1804]
+    assert found.loc["London"].tolist() == [131, 286]
     first = table[table.year == "2014-15"]
     assert (first.differ == 0).all()
     assert (first["first"] == first.restated).all()
-    depression = table[table.register.str.startswith("Depression")].set_index("year")
-    assert depression.loc["2015-16", ["first", "restated"]].tolist() == [447675, 438069]
+    assert first.loc[first.place == "England", "areas"].tolist() == [209, 209]
+    london = table[(table.place == "London") & table.register.str.startswith("Depression")]
+    moved = london.set_index("year").loc["2015-16", ["first", "restated"]]
+    assert moved.tolist() == [447675, 438069]
+
+
+def test_london_is_counted_the_same_in_the_restatements_and_in_the_table_of_its_areas():
+    both = data.load("qof", "restatements")
+    london = data.load("qof", "ccgs")
+    codes = {area.code: area.ons_code for area in data.areas("ccg")}
+    again = london[london.restated & london.indicator.isin(quality.REGISTERS)]
+    again = again.assign(ccg_ons_code=again.ccg_code.map(codes))
+    keys = ["ccg_ons_code", "year", "indicator"]
+    pairs = both[both.london].merge(again[[*keys, "numerator"]], on=keys)
+
+    assert len(pairs) == 286
+    assert (pairs.restated == pairs.numerator).all()
 
 
 def test_june_2025_lacks_five_services():

@@ -68,7 +68,7 @@ def test_empty_text_is_missing():
 
 
 def test_a_table_must_be_named_where_there_are_several():
-    with pytest.raises(CatalogueError, match="'qof' has 2 tables \\(ccgs, england\\)"):
+    with pytest.raises(CatalogueError, match="'qof' has 3 tables \\(ccgs, england, restatements\\)"):
         data.load("qof")
 
 

@@ -1,5 +1,7 @@
 """Pictures of groups, places and many things at once show the result's numbers and say them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,12 +89,30 @@ def places():
     names = ["Camden", "Barnet", "Hackney", "City of London", "Enfield", "Sutton", "Merton"]
     return pd.DataFrame(
         {
+            "borough_code": [f"B{i}" for i in range(7)],
             "borough": names,
             "row": [1, 1, 2, 2, 3, 3, 3],
             "col": [1, 2, 1, 2, 1, 2, 3],
             "area_code": ["A0", "A1", "A2", "A2", "A3", "A4", "A5"],
             "shared": [False, False, True, True, False, False, False],
         }
+    )
+
+
+def outlines():
+    """Squares side by side, each corner once; the second borough has a sliver of its own."""
+    rows = []
+    for number in range(7):
+        for ring, side in [(1, 0.1), (2, 0.01)] if number == 1 else [(1, 0.1 - 0.01 * number)]:
+            x, y = 0.2 * number + 0.15 * (ring - 1), 51.5
+            corners = [(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)]
+            rows += [(f"B{number}", ring, *corner) for corner in corners]
+    return pd.DataFrame(rows, columns=["borough_code", "ring", "longitude", "latitude"])
+
+
+def drawn_map(result=None):
+    return plots.choropleth(
+        result or funnel_result(), places(), outlines(), credit="Contains OS data © Crown copyright"
     )
 
 
@@ -146,6 +166,7 @@ PICTURES = {
         within_result(), beside=group_result("England"), across=across_result(), order="tenth"
     ),
     "tiles": lambda: plots.tiles(funnel_result(), places()),
+    "choropleth": lambda: drawn_map(),
     "peers": lambda: plots.peers(funnel_result(), nearest(), "A2"),
     "small_multiples": lambda: plots.small_multiples(chart_results()),
     "spread": lambda: plots.spread(real_result()),
@@ -272,6 +293,44 @@ def test_a_borough_whose_area_is_not_in_the_result_is_refused():
         plots.tiles(funnel_result(), places().assign(area_code="Z9"))
 
 
+def test_a_map_shades_every_outline_and_writes_the_figure_of_an_area_once():
+    result = funnel_result()
+    beyond = result.table["position"].where(result.table["area_code"] != "A4", "above")
+    picture = drawn_map(replace(result, table=result.table.assign(position=beyond)))
+    axes, bar = picture.figure.axes
+    written = [text.get_text() for text in axes.texts]
+    shaded, hatched = (group for group in axes.collections if group.get_paths())
+
+    assert written == ["48", "50", "52", "55", "60\n▲"]
+    assert len(shaded.get_paths()) == 7
+    assert len(hatched.get_paths()) == 1
+    assert hatched.get_hatch() == "////"
+    assert "City of London: one area with Hackney" in bar.get_xlabel()
+    assert "Contains OS data © Crown copyright" in picture.figure._supxlabel.get_text()
+    assert "to 60.0 % (Area number 4)" in picture.alt
+
+
+def test_a_map_writes_inside_the_largest_outline_of_a_borough():
+    axes = drawn_map().figure.axes[0]
+    (shaded, *_) = axes.collections
+
+    for text, place in zip(axes.texts, [0, 1, 3, 5, 6], strict=True):
+        assert shaded.get_paths()[place].contains_point(text.get_position())
+
+
+def test_a_map_keeps_the_shape_of_the_ground():
+    corners = drawn_map().figure.axes[0].collections[0].get_paths()[0].vertices
+    wide, high = np.ptp(corners[:, 0]), np.ptp(corners[:, 1])
+
+    assert wide / high == pytest.approx(np.cos(np.radians(51.54)), rel=1e-3)
+
+
+def test_a_borough_without_an_outline_is_refused():
+    few = outlines()[lambda rows: rows["borough_code"] != "B3"]
+    with pytest.raises(DataError, match="every borough must have an outline; B3 has none"):
+        plots.choropleth(funnel_result(), places(), few, credit="")
+
+
 def test_peers_stand_below_the_area_nearest_first():
     picture = plots.peers(funnel_result(), nearest(), "A2")
     labels = [label.get_text() for label in picture.figure.axes[0].get_yticklabels()]
@@ -320,6 +379,7 @@ def test_the_spread_of_every_indicator_is_drawn_with_the_widest_on_top():
         lambda other: plots.equity(other),
         lambda other: plots.people_and_areas(other),
         lambda other: plots.tiles(other, places()),
+        lambda other: plots.choropleth(other, places(), outlines(), credit=""),
         lambda other: plots.peers(other, nearest(), "A2"),
         lambda other: plots.small_multiples({"x": other}),
         lambda other: plots.spread(other),

@@ -86,34 +86,35 @@ def rounding() -> pd.DataFrame:
 def restatements() -> pd.DataFrame:
     """Return how the registers of a year changed when they were published again a year later.
 
-    The London areas of `qof` are compared; the sums for England were not restated in its tables.
+    Every area of England that both publications state is compared, joined on its ONS code: areas
+    that merged in between have no second figure.
 
     Returns
     -------
     DataFrame
-        register, year, areas (with both figures), differ (in the register's count), largest
-        (largest change of an area, percent of its first figure), first and restated (sums).
+        place (England, London), register, year, areas (with both figures), differ (in the
+        register's count), largest (largest change of an area, percent of its first figure), first
+        and restated (sums).
     """
-    table = load("qof", "ccgs")
-    table = table[table.indicator.isin(REGISTERS)].dropna(subset="numerator")
-    keys = ["ccg_code", "year", "indicator"]
-    first, again = (
-        table[table.restated == flag].set_index(keys)["numerator"].astype("int64")
-        for flag in (False, True)
-    )
-    both = pd.concat({"first": first, "restated": again}, axis=1, join="inner")
+    both = load("qof", "restatements")
     change = both["restated"] - both["first"]
     both = both.assign(differ=change != 0, largest=100 * (change / both["first"]).abs())
-    found = both.groupby(["indicator", "year"]).agg(
+    places = {"England": both, "London": both[both["london"]]}
+    found = pd.concat(
+        {place: _restated(rows) for place, rows in places.items()}, names=["place"]
+    ).reset_index()
+    found.insert(1, "register", found.pop("indicator").map(REGISTERS))
+    return found
+
+
+def _restated(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.groupby(["indicator", "year"]).agg(
         areas=("differ", "size"),
         differ=("differ", "sum"),
         largest=("largest", "max"),
         first=("first", "sum"),
         restated=("restated", "sum"),
     )
-    found = found.reset_index()
-    found.insert(0, "register", found.pop("indicator").map(REGISTERS))
-    return found
 
 
 def missing_services() -> pd.DataFrame:

@@ -1,13 +1,17 @@
-"""Pictures of places: the boroughs as a grid of tiles, and an area beside those most like it."""
+"""Pictures of places: boroughs as tiles and as a map, and an area beside those most like it."""
 
 from __future__ import annotations
+
+import textwrap
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.patches import Rectangle
+from matplotlib.path import Path
 
 from evidence.errors import DataError
 from evidence.plots import style
@@ -16,7 +20,7 @@ from evidence.plots.variation import MARKS
 from evidence.results import Result
 from evidence.variation import words
 
-__all__ = ["peers", "tiles"]
+__all__ = ["choropleth", "peers", "tiles"]
 
 SHADES = LinearSegmentedColormap.from_list("shades", ["#f2f6f9", "#9fc6e0", "#0b4f7d"])
 """One hue from light to dark, so that the order also shows in grey."""
@@ -42,17 +46,9 @@ def tiles(result: Result, places: pd.DataFrame) -> Picture:
     DataError
         If the result is no funnel, or an area of a borough is not in it.
     """
-    _require_funnel(result)
     asked = result.settings
-    figures = result.table.set_index("area_code")["value"]
-    absent = sorted(set(places["area_code"]) - set(figures.index))
-    if absent:
-        raise DataError(
-            f"every borough's area must be in the result; {words.listed(absent)} is not. "
-            "Pass the places of the same year."
-        )
-    values = places["area_code"].map(figures).to_numpy(dtype=float)
-    figure, axes = canvas(0.62 * (places["row"].max() + 1) + 0.9)
+    values = _values(result, places)
+    figure, axes = canvas(0.62 * (places["row"].max() - places["row"].min() + 1) + 0.95)
     headline(axes, f"{asked['indicator']}, {asked['period']}".strip(", "))
     scale = Normalize(np.nanmin(values), np.nanmax(values))
     for place, value in zip(places.itertuples(), values, strict=True):
@@ -61,12 +57,164 @@ def tiles(result: Result, places: pd.DataFrame) -> Picture:
     axes.set_ylim(places["row"].max() + 0.55, places["row"].min() - 0.55)
     axes.set_aspect("equal")
     axes.axis("off")
-    bar = figure.colorbar(
+    _legend(axes, scale, f"{asked['unit'] or 'value'}; * borough and health area are not the same")
+    return Picture(figure, _places_alt("Tile map", result, places, values))
+
+
+@drawn
+def choropleth(
+    result: Result, places: pd.DataFrame, outlines: pd.DataFrame, *, credit: str
+) -> Picture:
+    """Draw a map of the boroughs, shaded by the figure of the health area that each belongs to.
+
+    Each health area has its figure written once, in its largest borough; a triangle says that it
+    lies beyond the usual spread.
+
+    Parameters
+    ----------
+    result
+        Result of `variation.limits.funnel`.
+    places
+        One row per borough: `borough_code`, `borough`, `area_code`, and `shared` where borough and
+        area are not the same.
+    outlines
+        Corners in order: `borough_code`, `ring`, `longitude`, `latitude` (degrees).
+    credit
+        Whose outlines they are, written below the map.
+
+    Raises
+    ------
+    DataError
+        If the result is no funnel, an area of a borough is not in it, or a borough has no outline.
+    """
+    values = _values(result, places)
+    absent = sorted(set(places["borough_code"]) - set(outlines["borough_code"]))
+    if absent:
+        raise DataError(
+            f"every borough must have an outline; {words.listed(absent)} has none. "
+            "Pass outlines of the same boroughs."
+        )
+    asked = result.settings
+    rings = _rings(outlines)
+    figure, axes = canvas(5.0)
+    headline(axes, f"{asked['indicator']}, {asked['period']}".strip(", "))
+    scale = Normalize(np.nanmin(values), np.nanmax(values))
+    _shade(axes, rings, dict(zip(places["borough_code"], values, strict=True)), scale)
+    written = _writable(places.assign(value=values), rings)
+    _write_figures(axes, result, written, scale)
+    axes.autoscale_view()
+    axes.set_aspect("equal")
+    axes.axis("off")
+    _legend(
+        axes,
+        scale,
+        f"{asked['unit'] or 'value'}; ▲ ▼ beyond the usual spread; hatched: no figure"
+        + _together(places, written),
+    )
+    figure.supxlabel(textwrap.fill(credit, 76), x=0.01, ha="left", fontsize=8, color=style.QUIET)
+    return Picture(figure, _places_alt("Map", result, places, values))
+
+
+def _rings(outlines: pd.DataFrame) -> pd.DataFrame:
+    """Return each outline once: its borough, corners in the plane, area, and where to write in it.
+
+    A degree of longitude is shorter than one of latitude by the cosine of the latitude.
+    """
+    shrink = np.cos(np.radians(outlines["latitude"].mean()))
+    rows = []
+    for (code, _), corners in outlines.groupby(["borough_code", "ring"], sort=False):
+        x, y = corners["longitude"].to_numpy() * shrink, corners["latitude"].to_numpy()
+        ring = np.column_stack([x, y])
+        size = abs((x[:-1] * y[1:] - x[1:] * y[:-1]).sum()) / 2
+        rows.append((code, ring, size, *_widest(ring)))
+    return pd.DataFrame(rows, columns=["borough_code", "corners", "size", "x", "y"])
+
+
+def _widest(ring: np.ndarray) -> np.ndarray:
+    """Return the point of a fine grid inside an outline that lies farthest from its edges.
+
+    Letters need more room to their sides than above and below.
+    """
+    low, high = ring.min(axis=0), ring.max(axis=0)
+    grid = np.meshgrid(*np.linspace(low, high, 14)[1:-1].T)
+    points = np.column_stack([axis.ravel() for axis in grid])
+    inside = points[Path(ring).contains_points(points)]
+    if not len(inside):
+        return ring.mean(axis=0)
+    room = np.array([0.6, 1.0])
+    start, step = ring[:-1] * room, np.diff(ring, axis=0) * room
+    away = (inside * room)[:, None] - start
+    along = np.clip((away * step).sum(axis=2) / (step**2).sum(axis=1), 0, 1)
+    gaps = np.linalg.norm(away - along[:, :, None] * step, axis=2)
+    return inside[gaps.min(axis=1).argmax()]
+
+
+def _shade(axes: Axes, rings: pd.DataFrame, values: dict[str, float], scale: Normalize) -> None:
+    found = rings["borough_code"].map(values)
+    for rows, look in (
+        (found.notna(), {"facecolors": SHADES(scale(found[found.notna()]))}),
+        (found.isna(), {"facecolors": "white", "hatch": "////"}),
+    ):
+        if rows.any():
+            shapes = PolyCollection(
+                rings.loc[rows, "corners"].tolist(), edgecolors=style.QUIET, linewidths=0.6, **look
+            )
+            axes.add_collection(shapes)
+
+
+def _writable(places: pd.DataFrame, rings: pd.DataFrame) -> pd.DataFrame:
+    """Return the largest borough of each health area, with the widest place in it."""
+    largest = rings.sort_values("size", ascending=False).drop_duplicates("borough_code")
+    found = places.merge(largest, on="borough_code").sort_values("size", ascending=False)
+    return found.drop_duplicates("area_code").sort_index()
+
+
+def _together(places: pd.DataFrame, written: pd.DataFrame) -> str:
+    """Return a line that names the boroughs without a figure of their own on the map."""
+    owner = written.set_index("area_code")["borough"]
+    others = places[~places["borough_code"].isin(written["borough_code"])]
+    if others.empty:
+        return ""
+    said = [f"{row.borough}: one area with {owner[row.area_code]}" for row in others.itertuples()]
+    return "\n" + "; ".join(said)
+
+
+def _write_figures(axes: Axes, result: Result, places: pd.DataFrame, scale: Normalize) -> None:
+    position = result.table.set_index("area_code")["position"]
+    mark = {"above": "\n▲", "below": "\n▼"}
+    for place in places[places["value"].notna()].itertuples():
+        written = f"{place.value:.0f}" if place.value >= 10 else f"{place.value:.1f}"
+        axes.text(
+            place.x,
+            place.y,
+            f"{written}{mark.get(position[place.area_code], '')}",
+            ha="center",
+            va="center",
+            fontsize=8,
+            linespacing=0.9,
+            color=_ink(scale(place.value)),
+        )
+
+
+def _values(result: Result, places: pd.DataFrame) -> np.ndarray:
+    """Return the figure of each borough's health area."""
+    _require_funnel(result)
+    figures = result.table.set_index("area_code")["value"]
+    absent = sorted(set(places["area_code"]) - set(figures.index))
+    if absent:
+        raise DataError(
+            f"every borough's area must be in the result; {words.listed(absent)} is not. "
+            "Pass the places of the same year."
+        )
+    return places["area_code"].map(figures).to_numpy(dtype=float)
+
+
+def _legend(axes: Axes, scale: Normalize, label: str) -> None:
+    bar = axes.get_figure().colorbar(  # type: ignore[union-attr]
         mpl.cm.ScalarMappable(scale, SHADES), ax=axes, orientation="horizontal", aspect=40, pad=0.02
     )
     bar.outline.set_visible(False)
-    bar.set_label(f"{asked['unit'] or 'value'}; * borough and health area are not the same")
-    return Picture(figure, _tiles_alt(result, places, values))
+    bar.set_label(label)
 
 
 def _require_funnel(result: Result) -> None:
@@ -86,7 +234,6 @@ def _tile(axes: Axes, place: object, value: float, scale: Normalize, unit: str) 
             (col - 0.48, row - 0.48), 0.96, 0.96, facecolor=colour, edgecolor=style.FAINT, lw=0.6
         )
     )
-    dark = known and scale(value) > 0.6
     written = _figure(value, unit) if known else "–"
     star = "*" if place.shared else ""  # type: ignore[attr-defined]
     axes.text(
@@ -97,24 +244,29 @@ def _tile(axes: Axes, place: object, value: float, scale: Normalize, unit: str) 
         va="center",
         fontsize=8.5,
         linespacing=1.25,
-        color="white" if dark else style.INK,
+        color=_ink(scale(value)) if known else style.INK,
     )
+
+
+def _ink(shade: float) -> str:
+    """Return the colour of letters that reads better on a shade."""
+    return "white" if shade > 0.74 else style.INK
 
 
 def _figure(value: float, unit: str) -> str:
     return f"{value:.0f}" if unit == "%" or abs(value) >= 100 else words.number(value)
 
 
-def _tiles_alt(result: Result, places: pd.DataFrame, values: np.ndarray) -> str:
+def _places_alt(kind: str, result: Result, places: pd.DataFrame, values: np.ndarray) -> str:
     asked = result.settings
-    names = places["borough"].to_numpy()
+    names = places["area_code"].map(result.table.set_index("area_code")["area"]).to_numpy()
     title = ", ".join(part for part in (asked["indicator"], asked["period"]) if part)
     if np.isnan(values).all():
-        return f"Tile map of {title or 'a figure'}: no borough has a figure."
+        return f"{kind} of {title or 'a figure'}: no borough has a figure."
     low, high = int(np.nanargmin(values)), int(np.nanargmax(values))
     shared = places.loc[places["shared"], "borough"].tolist()
     return (
-        f"Tile map of {title or 'a figure'}, {words.plural(len(places), 'borough')} with the "
+        f"{kind} of {title or 'a figure'}, {words.plural(len(places), 'borough')} with the "
         f"figure of their health area: from {words.amount(values[low], asked['unit'])} "
         f"({names[low]}) to {words.amount(values[high], asked['unit'])} ({names[high]}). "
         f"Borough and area differ in {words.listed(shared, 5)}."
