@@ -11,6 +11,7 @@ from evidence.errors import DataError
 from evidence.results import Estimate
 from evidence.synthesis.certainty import (
     BY_RULE,
+    DATABASE_ITEMS,
     DOWN,
     Judgement,
     certainty,
@@ -80,6 +81,13 @@ def test_items_of_the_database_become_judgements_with_tool_version_and_source():
     assert result.table["overall"].tolist() == ["low", "not low"]
     assert set(result.table["version"]) == {"version 1"}
     assert "low in 1, not low in 1" in result.text
+
+
+def test_the_four_items_of_the_database_have_their_names():
+    rows = pd.DataFrame({"study": ["A"], "sg": [1], "ac": [1], "ba": ["sr"], "itt": [0]})
+    table = from_items(rows, version="version 1", source="two raters")
+
+    assert table["domain"].tolist() == list(DATABASE_ITEMS.values())
 
 
 def test_a_study_has_the_worst_of_its_effects():

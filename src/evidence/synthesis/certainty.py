@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -29,6 +30,14 @@ counts an outcome that people report themselves as blinded. They are not RoB 2."
 
 COUNTS_AS_LOW = ("low", "self-report")
 """Judgements that leave the overall one at low."""
+
+DATABASE_ITEMS = {
+    "sg": "sequence generation",
+    "ac": "allocation concealment",
+    "ba": "blinding of assessors",
+    "itt": "intention to treat",
+}
+"""Columns of the Metapsy database with its items of risk of bias, and what they are about."""
 
 SYMBOLS = {
     "low": "+",
@@ -112,7 +121,7 @@ def _bias_text(table: pd.DataFrame) -> str:
 
 def from_items(
     rows: pd.DataFrame,
-    items: Mapping[str, str],
+    items: Mapping[str, str] = MappingProxyType(DATABASE_ITEMS),
     *,
     version: str,
     source: str,
@@ -128,7 +137,7 @@ def from_items(
         people report themselves, 0 for anything else. Where the effects of a study differ, the
         study has the worst of them.
     items
-        Name of the domain for each column.
+        Name of the domain for each column; the four of the Metapsy database by default.
     version, source
         Version of the tool, and who judged.
     tool
@@ -323,7 +332,7 @@ def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
     Result
         Table with domain, judgement (``no concern``, ``1 level down`` …, ``not rated`` for a domain
         of `DOWN` without one), levels, reason and source; settings ``certainty``, one of `LEVELS`
-        or ``not rated``, and ``basis``.
+        or ``not rated``, ``reason`` in words, and ``basis``.
 
     Raises
     ------
@@ -344,11 +353,16 @@ def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
     level = LEVELS[min(3, max(0, total))] if rated else "not rated"
     rules = [name for name, one in judgements.items() if one.source == BY_RULE]
     basis = f"{BY_RULE}: {', '.join(rules)}" if rules else "cited judgements"
-    words = f"Certainty {level}" + (f" ({basis})." if rated else ": no judgement on ")
+    reason = basis if rated else f"no judgement on {', '.join(open_domains)}"
     return Result(
-        text=words if rated else f"{words}{', '.join(open_domains)}.",
+        text=f"Certainty {level} ({reason})." if rated else f"Certainty {level}: {reason}.",
         table=table,
-        settings={"certainty": level, "basis": basis if rated else "", "design": design},
+        settings={
+            "certainty": level,
+            "reason": reason,
+            "basis": basis if rated else "",
+            "design": design,
+        },
         cautions=(Caution("other", f"Judged {BY_RULE}: {', '.join(rules)}."),) if rules else (),
     )
 
