@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence.errors import DataError
-from evidence.results import Result
+from evidence.results import DESIGNS, Result
 from evidence.synthesis.fit import fit, prediction_interval, tau2_interval
 from evidence.synthesis.heterogeneity import METHODS
 from evidence.synthesis.pool import pool, with_and_without
@@ -150,7 +152,9 @@ def test_different_designs_are_not_pooled_unless_that_is_asked_for():
     refused = pool(mixed, **CHOICES)
     asked = pool(mixed, mix_designs=True, **CHOICES)
 
-    assert refused.text == "Not pooled: designs differ: rct, before_after."
+    assert refused.text == (
+        "Not pooled: designs differ: randomised trials, before and after without a comparison."
+    )
     assert asked["pooled"].design == "before_after"
     assert {"designs_differ", "uncontrolled_design"} <= set(kinds(asked))
 
@@ -159,8 +163,23 @@ def test_different_measures_or_directions_are_not_pooled():
     measures = pool(FAR.assign(measure=["SMD", "SMD", "OR"]), direction_better="higher")
     directions = pool(FAR.assign(direction_better=["higher", "higher", "lower"]), **CHOICES)
 
-    assert measures.reason == "measures differ: SMD, OR"
-    assert directions.reason == "directions differ: higher, lower beside higher"
+    assert measures.reason == "measures differ: standardised mean difference, odds ratio"
+    assert directions.reason == "directions differ: higher is better, lower is better"
+
+
+def test_no_refusal_shows_a_reader_a_code_word():
+    texts = [
+        pool(FAR.assign(design=[one, "rct", "rct"]), **CHOICES).text
+        for one in DESIGNS
+        if one != "rct"
+    ]
+    texts += [
+        pool(table([0.3] * 4, [0.1] * 4), floor="none", **CHOICES).text,
+        pool(table([0.10, 0.11, 0.105], [1e-4, 0.5, 0.5]), test="kenward_roger", **CHOICES).text,
+        pool(FAR.assign(measure=["SMD", "SMD", "OR"]), direction_better="higher").text,
+    ]
+
+    assert not [text for text in texts if re.search(r"[_=]|\brct\b|\bdid\b|SMD", text)]
 
 
 def test_no_usable_study_is_a_reason_and_not_an_error():

@@ -60,6 +60,27 @@ def test_a_subgroup_column_with_one_value_is_a_reason():
     assert not subgroups(GROUPS.assign(format="a"), "format").known
 
 
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"format": ["a", "b", "c", "d"]}, "no group has two studies, so nothing can be pooled"),
+        ({"yi": [np.nan] * 4}, "no study has both a usable effect and a known format"),
+        ({"format": [None] * 4}, "no study has both a usable effect and a known format"),
+    ],
+)
+def test_groups_that_cannot_be_pooled_are_a_reason_and_not_an_error(change, reason, shared):
+    result = subgroups(GROUPS.assign(**change), "format", shared_tau2=shared)
+
+    assert result.reason == reason
+
+
+def test_groups_without_any_spread_and_without_a_floor_are_a_reason():
+    result = subgroups(GROUPS, "format", floor="none")
+
+    assert "no width" in result.reason
+
+
 def test_studies_without_the_moderator_are_counted():
     result = meta_regression(LINE.assign(dose=[0, 1, 2, np.nan]), ["dose"])
 

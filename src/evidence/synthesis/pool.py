@@ -23,6 +23,19 @@ PREDICTION_STUDIES, PREDICTION_I2 = 20, 50.0
 
 UNCONTROLLED = ("before_after", "descriptive")
 
+DESIGN_NAMES = {
+    "rct": "randomised trials",
+    "cluster_rct": "cluster-randomised trials",
+    "did": "differences in differences",
+    "its": "interrupted time series",
+    "controlled_before_after": "before and after with a comparison",
+    "before_after": "before and after without a comparison",
+    "descriptive": "descriptions",
+}
+"""Designs in words, several of them, as they stand in a list."""
+
+BETTER = {"higher": "higher is better", "lower": "lower is better", "none": "neither is better"}
+
 
 @dataclass(frozen=True, slots=True)
 class About:
@@ -42,7 +55,7 @@ class About:
     @property
     def name(self) -> str:
         """The measure in words."""
-        return MEASURES[self.measure].name if self.measure in MEASURES else self.measure
+        return measure_name(self.measure)
 
     @property
     def null(self) -> float | None:
@@ -189,11 +202,11 @@ def pool(
 
 NO_LIMITS = (
     "the test has less than one degree of freedom, so its interval says nothing; "
-    "choose test='hartung_knapp'"
+    "choose the test of Hartung and Knapp"
 )
 NO_WIDTH = (
     "all effects are equal, so the Hartung-Knapp interval without a floor has no width; "
-    "choose floor='scale'"
+    "choose a floor"
 )
 
 
@@ -265,6 +278,11 @@ def _summary(which: str, result: Result) -> dict[str, Any]:
     }
 
 
+def measure_name(measure: str) -> str:
+    """Return a measure in words, or as it came where it has none."""
+    return MEASURES[measure].name if measure in MEASURES else measure
+
+
 def _check_direction(direction_better: str) -> None:
     if direction_better not in ("higher", "lower", "none"):
         raise DataError(
@@ -320,13 +338,14 @@ def _refusal(effects: pd.DataFrame, about: About, measure: str, mix_designs: boo
         return "no study has a usable effect"
     designs, measures = _distinct(effects, "design"), _distinct(effects, "measure")
     if len(designs) > 1 and not mix_designs:
-        return f"designs differ: {', '.join(designs)}"
+        return f"designs differ: {', '.join(DESIGN_NAMES[design] for design in designs)}"
     if len(measures) > 1 or (measures and measure and measures != [measure]):
-        named = dict.fromkeys([*measures, measure])
-        return f"measures differ: {', '.join(name for name in named if name)}"
+        named = dict.fromkeys(name for name in [*measures, measure] if name)
+        return f"measures differ: {', '.join(map(measure_name, named))}"
     directions = _distinct(effects, "direction_better")
     if directions and directions != [about.direction_better]:
-        return f"directions differ: {', '.join(directions)} beside {about.direction_better}"
+        named = dict.fromkeys([*directions, about.direction_better])
+        return f"directions differ: {', '.join(BETTER.get(name, name) for name in named)}"
     if not about.measure:
         raise DataError("the measure must be stated; the table has no such column. Pass measure=.")
     return ""
@@ -480,7 +499,8 @@ def _cautions(
     ]
     designs = _distinct(effects, "design")
     if len(designs) > 1:
-        found.append(Caution("designs_differ", f"Designs are mixed: {', '.join(designs)}."))
+        named = ", ".join(DESIGN_NAMES[design] for design in designs)
+        found.append(Caution("designs_differ", f"Designs are mixed: {named}."))
     return found
 
 
@@ -508,8 +528,8 @@ def _study_cautions(k: int, effects: pd.DataFrame, study: str, about: About) -> 
         found.append(
             Caution(
                 "uncontrolled_design",
-                f"The studies have no comparison group ({about.design.replace('_', ' ')}), so the "
-                "change may have other causes.",
+                f"Some or all studies have no comparison group ({DESIGN_NAMES[about.design]}), so "
+                "the change may have other causes.",
             )
         )
     return found

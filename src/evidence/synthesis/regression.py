@@ -15,7 +15,7 @@ from scipy import special
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
 from evidence.synthesis.fit import Fit, fit
-from evidence.synthesis.pool import decimals_for, number
+from evidence.synthesis.pool import NO_WIDTH, decimals_for, number
 from evidence.synthesis.weighting import Array
 
 STUDIES_PER_MODERATOR = 10
@@ -301,20 +301,23 @@ def subgroups(
     -------
     Result
         Table with group, k, value, se, low, high, tau2, I2, Q per subgroup; estimates
-        ``Q_between`` (chi-square) and ``Q_between_p``.
+        ``Q_between`` (chi-square) and ``Q_between_p``. If there are not two groups, no group has
+        two studies, or an interval has no width, a result that says so.
 
     Raises
     ------
     DataError
-        If the column is missing.
+        If a column is missing or a choice is unknown.
     """
-    if by not in effects:
-        raise DataError(f"subgroups need a column of the table; there is no {by!r}.")
+    absent = [name for name in (by, "yi", "vi") if name not in effects]
+    if absent:
+        raise DataError(f"subgroups need a column of the table; there is no {absent[0]!r}.")
     usable = effects.dropna(subset=["yi", "vi", by])
-    names = sorted(usable[by].astype("str").unique())
+    sizes = usable[by].astype("str").value_counts()
     settings = {"by": by, "shared_tau2": shared_tau2, "tau2": tau2, "test": test, "floor": floor}
-    if len(names) < 2:
-        return Result.could_not("Subgroups not compared", f"{by} has one value only", **settings)
+    refusal = _no_groups(by, sizes)
+    if refusal:
+        return Result.could_not("Subgroups not compared", refusal, **settings)
     between: str | float = tau2
     if shared_tau2 and model == "random":
         x, _ = design_matrix(usable.assign(**{by: usable[by].astype("str")}), [by])
@@ -324,6 +327,8 @@ def subgroups(
         name: fit(rows["yi"], rows["vi"], level=level, **chosen)
         for name, rows in usable.groupby(usable[by].astype("str"))
     }
+    if any(one.se[0] < 1e-7 * one.classic_se[0] for one in fits.values()):
+        return Result.could_not("Subgroups not compared", NO_WIDTH, **settings)
     statistic, p = between_groups(list(fits.values()))
     return Result(
         text=_subgroup_text(by, fits, p, level),
@@ -336,6 +341,17 @@ def subgroups(
         settings=settings | {"level": level, "model": model},
         cautions=tuple(_subgroup_cautions(fits)),
     )
+
+
+def _no_groups(by: str, sizes: pd.Series) -> str:
+    """Return why the groups of these sizes cannot be compared, or nothing."""
+    if sizes.empty:
+        return f"no study has both a usable effect and a known {by}"
+    if len(sizes) < 2:
+        return f"{by} has one value only"
+    if sizes.max() < 2:
+        return "no group has two studies, so nothing can be pooled"
+    return ""
 
 
 def between_groups(fits: Sequence[Fit]) -> tuple[float, float]:
