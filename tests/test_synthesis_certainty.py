@@ -75,7 +75,7 @@ def test_items_of_the_database_become_judgements_with_tool_version_and_source():
     table = items(study=["A", "B"], sg=[1, 0], ba=["sr", "1"])
     result = risk_of_bias(table)
 
-    assert set(table["tool"]) == {"Four items of the database"}
+    assert set(table["tool"]) == {"four items of the database"}
     assert result.table["sequence"].tolist() == ["low", "not low"]
     assert result.table["blinding"].tolist() == ["self-report", "low"]
     assert result.table["overall"].tolist() == ["low", "not low"]

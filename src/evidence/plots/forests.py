@@ -602,7 +602,7 @@ def _forest_alt(
     )
     if null is not None:
         clear = int(((studies["low_x"] > null) | (studies["high_x"] < null)).sum())
-        words += f", {clear} with an interval that excludes no effect"
+        words += f", {clear or 'none'} with an interval that excludes no effect"
     words += f". Pooled {interval_words(pooled, decimals)}"
     predicted = _found(result, "prediction")
     if predicted is not None:

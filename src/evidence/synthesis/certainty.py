@@ -22,7 +22,7 @@ TOOLS: dict[str, tuple[str, ...]] = {
     "RoB 2": ("low", "some concerns", "high"),
     "ROBINS-I": ("low", "moderate", "serious", "critical", "no information"),
     "Cochrane 1": ("low", "unclear", "high"),
-    "Four items of the database": ("low", "self-report", "not low"),
+    "four items of the database": ("low", "self-report", "not low"),
 }
 """Judgements of each tool, best first. The four items are those that the Metapsy database takes
 from version 1 of the Cochrane tool; it tells low risk from the rest, not unclear from high, and
@@ -125,7 +125,7 @@ def from_items(
     *,
     version: str,
     source: str,
-    tool: str = "Four items of the database",
+    tool: str = "four items of the database",
     study: str = "study",
 ) -> pd.DataFrame:
     """Return judgements as `risk_of_bias` reads them, from a table with one column per item.
@@ -375,7 +375,7 @@ def _graded(domain: str, judgement: Judgement | None) -> dict[str, Any]:
             "judgement": "not rated",
             "levels": None,
             "reason": reason,
-            "source": "",
+            "source": "not judged yet",
         }
     levels = judgement.levels
     moved = f"{abs(levels)} level{'s' if abs(levels) > 1 else ''} {'down' if levels < 0 else 'up'}"

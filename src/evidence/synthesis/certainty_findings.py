@@ -146,9 +146,9 @@ NO_NUMBER_NEEDED = (
 
 def _finding(name: str, row: dict[Any, Any]) -> dict[str, str]:
     between = f"{number(row['difference_low'], 0)} to {number(row['difference_high'], 0)}"
-    nnt = "" if pd.isna(row["nnt"]) else f"{row['nnt']:.0f}"
+    nnt = "" if pd.isna(row["nnt"]) else f"{row['nnt']:,.0f}"
     if nnt:
-        nnt += f" ({row['nnt_low']:.0f} to {row['nnt_high']:.0f})"
+        nnt += f" ({row['nnt_low']:,.0f} to {row['nnt_high']:,.0f})"
     return {
         "risk from": name,
         "without": number(row["without"], 0),
