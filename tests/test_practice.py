@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from evidence import data, plots
+from evidence import book, data, plots
 from evidence.data import practice, registry
 from evidence.errors import DataError
 from evidence.practice import cases, coverage, ladder, readings, steps
@@ -152,6 +153,58 @@ def test_shares_over_all_cells_add_up_to_the_registry_and_counts_to_its_tags():
         assert cells["local"].sum() == tags[entries["kind"] == "case"].sum()
 
 
+def with_report_pages():
+    return registry.with_pages(registry.registry(), book.plan(ROOT).pages)
+
+
+def test_pages_count_too_and_the_shares_still_add_up_to_all_entries():
+    step, lesson, principle = all_entries()
+    entries = with_report_pages()
+    assert (entries["kind"] == "page").sum() == len(book.plan(ROOT).pages)
+    for rows, columns in ((step, lesson), (principle, lesson), (step, principle)):
+        found = coverage.matrix(entries, rows, columns)
+        plain = coverage.matrix(registry.registry(), rows, columns)
+        assert found.table["share"].sum() == pytest.approx(len(entries))
+        assert found["registry"].value == len(entries)
+        assert found["gaps"] == plain["gaps"]
+        assert found.table["evidence"].tolist() == plain.table["evidence"].tolist()
+        assert found.table["pages"].sum() > plain.table["pages"].sum() == 0
+
+
+def test_every_entry_and_every_page_carries_a_tag_of_a_framework():
+    entries = with_report_pages()
+    bare = entries[(entries[["steps", "lessons", "principles"]] == "").all(axis=1)]
+    assert bare["entry"].tolist() == []
+
+
+def test_tables_for_a_phone_hold_the_same_counts_in_five_columns_and_the_rest_in_words():
+    step, lesson, principle = all_entries()
+    totals = coverage.totals(with_report_pages(), step, lesson, principle)
+    for framework, entries in (("steps", step), ("lessons", lesson), ("principles", principle)):
+        found = coverage.listed(totals, framework)
+        inside = totals.table[totals.table["framework"] == framework]
+        counts = found.table[list(coverage.SHORT)]
+        assert counts.to_numpy().tolist() == inside[list(readings.TIERS)].to_numpy().tolist()
+        assert found.table.shape == (len(entries), 5)
+        assert len(found.text.split()) <= 40
+    said = coverage.besides(totals, "lessons").table.set_index("lesson")["also"]
+    assert said["L1 local champions"] == "1 page"
+    assert (
+        said["L4 money that moves with the patient"]
+        == "1 local site; 1 page; certainty 1 not rated"
+    )
+    assert not any(re.search(r"\b1 (indicators|pages|local sites)", text) for text in said)
+
+
+def test_gaps_are_told_row_by_row_and_are_the_same_gaps():
+    step, lesson, _ = all_entries()
+    found = coverage.matrix(registry.registry(), step, lesson)
+    rows = coverage.gaps_by_row(found).table
+    ids = [id for column in rows.columns[1:] for text in rows[column] for id in text.split(", ")]
+    assert len([id for id in ids if id != "none"]) == found["gaps"].value
+    assert rows["step"].iloc[1].startswith("S2 ")
+
+
 def test_empty_cells_are_named_as_gaps():
     step, lesson, _ = all_entries()
     found = coverage.matrix(registry.registry(), step, lesson)
@@ -225,6 +278,21 @@ def test_the_two_street_triage_services_are_most_alike():
     assert found.loc[alone, "most like"] == "none"
 
 
+def test_counts_of_sites_and_indicators_are_sentences():
+    sites = registry.sites()
+    assert cases.directory(sites).text == (
+        "8 documented sites: 1 quasi-experiment, 4 uncontrolled evaluations, 3 descriptions."
+    )
+    none = cases.directory(sites, lesson="L1")
+    assert none.text == "None of the 8 documented sites belongs to this lesson."
+    assert not none.cautions
+    one = cases.directory(sites, borough="E09000022").text
+    assert one == "1 of 8 documented sites belongs to this borough: 1 quasi-experiment."
+    shown = pd.DataFrame({"page": ["a", "b"], "indicator": ["A", "B"]})
+    said = [cases.measured(shown.iloc[:count]).text.split(" of")[0] for count in (0, 1, 2)]
+    assert said == ["No indicator", "One indicator", "2 indicators"]
+
+
 def test_lessons_without_a_site_are_named():
     found = cases.without_site(registry.sites(), registry.entries("lessons"))
     assert set(found.table["id"]) == {"L1", "L2", "L5", "L6", "L9"}
@@ -255,6 +323,20 @@ def test_null_and_harmful_findings_are_listed_as_often_as_they_exist():
         mine = findings[[tag in ids.split() for ids in findings["lessons"]]]
         assert counted == Counter(mine["reading"])
     assert sum(counted["no clear difference"] for counted in known.values()) > 0
+
+
+def test_the_finding_of_every_lesson_and_step_fits_a_box_and_counts_in_plain_words():
+    findings = registry.findings()
+    for framework in ("lessons", "steps"):
+        for each in practice.framework(framework):
+            found = ladder.ladder(findings, tag=each.id, framework=framework, name=each.name)
+            assert len(found.text.split()) <= 40
+            assert not re.search(
+                r"\b1 (findings|studies|trials|descriptions|uncontrolled evaluations)", found.text
+            )
+    one = ladder.ladder(table({"design": "descriptive"}), tag="L1")
+    assert one.text == "1 finding on L1: 1 better."
+    assert one.settings["standing"] == "By design: 1 description; never pooled."
 
 
 def test_each_finding_has_one_mark_of_one_size_whatever_it_says():
@@ -380,7 +462,7 @@ def test_every_step_has_a_measure_or_says_why_not(material):
         found = steps.measure(step, material)
         assert found.text
         assert len(found.table) or not found.known
-    assert steps.measure("S2", material).text.startswith("0 of 1 indicators have an owner")
+    assert steps.measure("S2", material).text.startswith("None of 1 indicators has an owner")
     assert steps.measure("S3", material).text.startswith("Patients report 1 of 2 outcomes")
     assert steps.measure("S7", material).table["counts rounded to"].tolist() == [5]
     assert not steps.measure("S5", material).known

@@ -157,6 +157,27 @@ def registry() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def with_pages(entries: pd.DataFrame, pages: Iterable[Any]) -> pd.DataFrame:
+    """Return a registry with a row for each page of the report.
+
+    A page carries the tags of the report's plan, and those of the indicator that it is about.
+
+    Parameters
+    ----------
+    entries
+        As `registry` returns them.
+    pages
+        Pages of the plan: id, title, tags and subject.
+    """
+    known = set(catalogue.indicators())
+    rows = []
+    for page in pages:
+        about = catalogue.definition(page.subject).tags if page.subject in known else ()
+        tags = _tags_among(dict.fromkeys([*page.tags, *about]))
+        rows.append(_entry(f"page:{page.id}", page.title, "page", "", tags))
+    return pd.concat([entries, pd.DataFrame(rows)], ignore_index=True)
+
+
 def pages() -> pd.DataFrame:
     """Return the interventions whose pooled effect has a page of the report.
 

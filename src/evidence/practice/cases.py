@@ -105,6 +105,21 @@ def without_site(sites: pd.DataFrame, lessons: pd.DataFrame) -> Result:
     return Result(text=f"{text}: {_listed(gaps['id'])}." if len(gaps) else f"{text}.", table=gaps)
 
 
+def measured(indicators: pd.DataFrame) -> Result:
+    """Return the indicators that carry a lesson, or that there is none.
+
+    Parameters
+    ----------
+    indicators
+        page and title of each.
+    """
+    count = len(indicators)
+    text = f"{count} indicators of this report carry the lesson."
+    if count < 2:
+        text = f"{'One' if count else 'No'} indicator of this report carries the lesson."
+    return Result(text=text, table=indicators, settings={"method": "indicators of a lesson"})
+
+
 def outcomes(findings: pd.DataFrame) -> Result:
     """Return every outcome of the sites as its source prints it, with its reading.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -12,10 +12,16 @@ from evidence.errors import DataError
 from evidence.practice.readings import TIERS, UNCONTROLLED, tier
 from evidence.results import Caution, Estimate, Result
 
-KINDS = (*TIERS, "indicators")
-"""What is counted in a cell: the tiers of evidence, and indicators, which are none."""
+KINDS = (*TIERS, "indicators", "pages")
+"""What is counted in a cell: the tiers of evidence, and indicators and pages, which are none."""
+
+NO_EVIDENCE = {"indicator": "indicators", "page": "pages"}
+
+SHORT = ("trial", "quasi", "pre-post", "descr.")
+"""Headings of the tiers where room is scarce."""
 
 UNTAGGED = "none stated"
+INDICATOR_ONLY = "an indicator, no evidence"
 RULE = "very low (by rule: nothing to compare with; not yet judged by a person)"
 UNRATED = "not rated"
 
@@ -26,9 +32,9 @@ def matrix(registry: pd.DataFrame, rows: pd.DataFrame, columns: pd.DataFrame) ->
     Parameters
     ----------
     registry
-        One row for each body of evidence, case or indicator: entry, name, kind, design (empty for
-        an indicator), certainty, certainty_source, and the tags `steps`, `lessons`, `principles`
-        (ids joined by spaces).
+        One row for each body of evidence, case, indicator or page: entry, name, kind, design
+        (empty for an indicator or page), certainty, certainty_source, and the tags `steps`,
+        `lessons`, `principles` (ids joined by spaces).
     rows, columns
         Entries of the two frameworks: id, name, framework.
 
@@ -75,7 +81,7 @@ def matrix(registry: pd.DataFrame, rows: pd.DataFrame, columns: pd.DataFrame) ->
                 "other",
                 "An entry with several tags stands in several cells; a count says how many bodies "
                 "of evidence there are, not how good or how large they are. Tags are this "
-                "workbook's own.",
+                "workbook's own. Indicators and pages are counted, but are no evidence.",
             ),
         ),
     )
@@ -110,6 +116,75 @@ def totals(registry: pd.DataFrame, *frameworks: pd.DataFrame) -> Result:
     )
 
 
+def listed(totals: Result, framework: str) -> Result:
+    """Return the counts of one framework by tier, an entry to a row, narrow enough for a phone.
+
+    Parameters
+    ----------
+    totals
+        Result of `totals`.
+    framework
+        Which of its frameworks.
+
+    Returns
+    -------
+    Result
+        Table: the entry with its name, and its counts under `SHORT`.
+    """
+    inside = totals.table[totals.table["framework"] == framework]
+    counts = {short: inside[name] for name, short in zip(TIERS, SHORT, strict=True)}
+    bare = inside.loc[inside["evidence"] == 0, "id"].tolist()
+    without = f"without evidence here: {', '.join(bare)}" if bare else "each with some evidence"
+    return Result(
+        text=f"{len(inside)} {framework}, {without}.",
+        table=pd.DataFrame({framework.removesuffix("s"): _named(inside), **counts}).reset_index(
+            drop=True
+        ),
+        settings={"method": "coverage listed", "framework": framework},
+    )
+
+
+def besides(totals: Result, framework: str) -> Result:
+    """Return what else stands under the entries of one framework: sites, indicators, pages.
+
+    Parameters
+    ----------
+    totals, framework
+        As `listed` takes them.
+
+    Returns
+    -------
+    Result
+        Table: the entry with its name, and in words the documented sites among its evidence, its
+        indicators, its pages and the certainty of its evidence.
+    """
+    inside = totals.table[totals.table["framework"] == framework]
+    also = [_also(row) for row in inside.to_dict("records")]
+    table = pd.DataFrame({framework.removesuffix("s"): _named(inside), "also": also})
+    sites, pages = int((inside["local"] > 0).sum()), int((inside["pages"] > 0).sum())
+    return Result(
+        text=f"{sites} of {len(inside)} {framework} have a documented site, {pages} a page.",
+        table=table.reset_index(drop=True),
+        settings={"method": "coverage besides", "framework": framework},
+    )
+
+
+def _named(rows: pd.DataFrame) -> pd.Series:
+    return rows["id"] + " " + rows["name"]
+
+
+def _also(row: Mapping[Any, Any]) -> str:
+    """Return sites, indicators, pages and certainty of one entry in words."""
+    counts = {"local": "local site", "indicators": "indicator", "pages": "page"}
+    said = [
+        f"{row[key]} {word}{'' if row[key] == 1 else 's'}"
+        for key, word in counts.items()
+        if row[key]
+    ]
+    rated = row["certainty"].replace(RULE, "very low by rule")
+    return "; ".join([*said, *([f"certainty {rated}"] if rated else [])]) or "nothing"
+
+
 def gaps(result: Result) -> Result:
     """Return the empty cells of a coverage matrix, with what is there in place of evidence."""
     table = result.table
@@ -120,6 +195,33 @@ def gaps(result: Result) -> Result:
         text=f"{len(empty)} cells hold no evidence.",
         table=empty[["row", "row_name", "column", "column_name", "gap"]].reset_index(drop=True),
         settings={"method": "coverage gaps"},
+    )
+
+
+def gaps_by_row(result: Result) -> Result:
+    """Return for each row of a coverage matrix the columns without evidence, by what is there.
+
+    Returns
+    -------
+    Result
+        Table: the row with its name, `nothing` and `an indicator only` (ids of columns).
+    """
+    down, across = result.settings["rows"], result.settings["columns"]
+    rows = []
+    for (id, name), inside in gaps(result).table.groupby(["row", "row_name"], sort=False):
+        ids = {gap: ", ".join(some["column"]) for gap, some in inside.groupby("gap")}
+        rows.append(
+            {
+                down.removesuffix("s"): f"{id} {name}",
+                f"{across} with nothing": ids.get("nothing", "none"),
+                "with an indicator only": ids.get(INDICATOR_ONLY, "none"),
+            }
+        )
+    return Result(
+        text=f"{int(result['gaps'].value or 0)} of {int(result['cells'].value or 0)} cells of "
+        f"{down} and {across} hold no evidence.",
+        table=pd.DataFrame(rows),
+        settings={"method": "coverage gaps by row"},
     )
 
 
@@ -147,7 +249,7 @@ def places(
 
 def kind_of(item: dict[str, Any]) -> str:
     """Return which of `KINDS` an entry counts as."""
-    return "indicators" if item["kind"] == "indicator" else tier(item["design"])
+    return NO_EVIDENCE.get(item["kind"]) or tier(item["design"])
 
 
 def _check(registry: pd.DataFrame, rows: pd.DataFrame, columns: pd.DataFrame) -> None:
@@ -175,12 +277,12 @@ def _put(cell: dict[str, Any], item: dict[str, Any], share: float) -> None:
     cell["counts"][kind] += 1
     cell["share"] += share
     cell["local"] += item["kind"] == "case"
-    if kind != "indicators":
+    if kind in TIERS:
         cell["certainty"][_certainty(item)] += 1
 
 
 def _certainty(item: dict[str, Any]) -> str:
-    if item["kind"] == "indicator":
+    if item["kind"] in NO_EVIDENCE:
         return ""
     if item["certainty"] != UNRATED:
         return f"{item['certainty']} (cited: {item['certainty_source']})"
@@ -224,4 +326,4 @@ def _gap(counts: dict[str, int], evidence: int) -> str:
         return ""
     if evidence:
         return "no trial"
-    return "an indicator, no evidence" if counts["indicators"] else "nothing"
+    return INDICATOR_ONLY if counts["indicators"] else "nothing"

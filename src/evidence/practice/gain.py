@@ -272,8 +272,8 @@ def sensitivity(
     table = pd.DataFrame(rows)
     least, most, unit = table["people"].min(), table["people"].max(), table["unit"].iloc[0]
     return Result(
-        text=f"London's figure lies between {two_figures(least)} and {two_figures(most)} {unit} "
-        "over these choices: it is as good as the reach and baseline put in.",
+        text=f"Over these choices London's figure lies between {two_figures(least)} and "
+        f"{two_figures(most)} {unit}: it is as good as the reach and baseline put in.",
         table=table,
         settings={"method": "sensitivity of gain"},
     )

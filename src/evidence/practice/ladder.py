@@ -16,6 +16,14 @@ from evidence.practice import readings
 from evidence.practice.readings import READINGS, TIERS
 from evidence.results import Caution, Estimate, Result
 
+NARROW = {
+    "no clear difference": "no clear",
+    "neither better nor worse": "neither",
+    "no comparison": "uncompared",
+    "not estimable": "no figure",
+}
+"""Headings of readings where room is scarce."""
+
 
 def with_pages(
     findings: pd.DataFrame, pages: pd.DataFrame, pooled: Mapping[str, Estimate]
@@ -75,8 +83,9 @@ def ladder(
     -------
     Result
         Table: name, outcome, tier, reading, figure, n, comparator, text, source, kind; strongest
-        tier first. Estimates: `findings`, one for each tier and one for each reading. No result,
-        with the reason, where nothing is known.
+        tier first. Estimates: `findings`, one for each tier and one for each reading. The setting
+        `standing` says in words how many stand on each tier. No result, with the reason, where
+        nothing is known.
 
     Raises
     ------
@@ -87,7 +96,12 @@ def ladder(
         raise DataError(f"findings need the column {framework!r}; it is not there. Add the tags.")
     inside = findings[[tag in ids.split() for ids in findings[framework]]]
     title = f"{tag}, {name}" if name else tag
-    settings = {"method": "ladder", "tag": tag, "framework": framework, "name": name}
+    settings: dict[str, str] = {
+        "method": "ladder",
+        "tag": tag,
+        "framework": framework,
+        "name": name,
+    }
     if inside.empty:
         return Result.could_not(
             f"Nothing is known here of {title}",
@@ -119,7 +133,7 @@ def ladder(
         text=_finding(title, tiers, said),
         estimates=_estimates(tiers, said),
         table=table.reset_index(drop=True),
-        settings=settings,
+        settings=settings | {"standing": _standing(tiers)},
         cautions=_cautions(tiers),
     )
 
@@ -143,11 +157,14 @@ def counted(findings: pd.DataFrame) -> Result:
 
 def _finding(title: str, tiers: Counter[str], said: Counter[str]) -> str:
     total = sum(tiers.values())
-    standing = ", ".join(
-        f"{tiers[name]} {_one(name, tiers[name])}" for name in TIERS if tiers[name]
-    )
     findings = "finding" if total == 1 else "findings"
-    return f"{total} {findings} on {title} ({standing}): {readings.tally(said)}."
+    return f"{total} {findings} on {title}: {readings.tally(said)}."
+
+
+def _standing(tiers: Counter[str]) -> str:
+    """Return how many findings stand on each tier, as a sentence."""
+    listed = [f"{tiers[name]} {_one(name, tiers[name])}" for name in TIERS if tiers[name]]
+    return f"By design: {', '.join(listed)}; never pooled."
 
 
 def _one(name: str, count: int) -> str:

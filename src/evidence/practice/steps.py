@@ -94,7 +94,8 @@ def grouped(material: Material) -> Result:
             )
     table = pd.DataFrame(rows)
     text = (
-        f"{table['group'].nunique()} groups of areas pooled on {len(material.funnels)} indicators."
+        f"{table['group'].nunique()} groups of areas, today's integrated care boards, pooled on "
+        f"{len(material.funnels)} indicators and set against the rest of London."
     )
     return Result(text=text, table=table, settings={"method": "groups pooled"})
 
@@ -103,9 +104,11 @@ def owners(material: Material) -> Result:
     """Return who answers for each indicator and when it is looked at again (S2)."""
     table = material.stated[["short", "owner_role", "next_review"]].reset_index(drop=True)
     owned = int((table["owner_role"] != "not stated").sum())
+    reviewed = int((table["next_review"] != "not stated").sum())
     return Result(
-        text=f"{owned} of {len(table)} indicators have an owner role stated; the others have none.",
-        table=table.rename(columns={"short": "indicator"}),
+        text=f"{owned or 'None'} of {len(table)} indicators {'has' if owned < 2 else 'have'} an "
+        f"owner role stated, {reviewed or 'none'} a date of the next review.",
+        table=table.set_axis(["indicator", "owner", "next review"], axis=1),
         settings={"method": "owners"},
     )
 
@@ -245,14 +248,14 @@ def quartile_gain(material: Material) -> Result:
                 "people": found.value,
                 "low": found.low,
                 "high": found.high,
-                "more people": f"{gap.between(found)} {found.unit}",
+                "more people": f"{gap.between(found)} more {found.unit}",
             }
         )
     table = pd.DataFrame(rows).sort_values("people", ascending=False, ignore_index=True)
     first = table.iloc[0]
     return Result(
         text=f"If the lowest quartile of areas reached the London median, {first['more people']} "
-        f"more would count in {first['indicator']}, the most of {len(table)} indicators.",
+        f"would count in {first['indicator']}, the most of {len(table)} indicators.",
         table=table.drop(columns=["people", "low", "high"]),
         settings={"method": "quartile to median"},
         cautions=(
@@ -293,8 +296,8 @@ def searches(material: Material) -> Result:
     table = rows[["name", "kind", "last_search"]].drop_duplicates().reset_index(drop=True)
     dated = int((table["last_search"] != "not stated").sum())
     return Result(
-        text=f"{dated} of {len(table)} bodies of evidence and sites state when they were last "
-        "searched for.",
+        text=f"{dated} of {len(table)} bodies of evidence and sites "
+        f"{'states' if dated == 1 else 'state'} when a last search was made.",
         table=table.rename(columns={"last_search": "last search"}),
         settings={"method": "searches"},
     )
