@@ -1,6 +1,7 @@
 """Runs: recorded, reused, isolated, compared."""
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -431,6 +433,31 @@ def test_the_modules_that_a_notebook_reaches_leave_out_those_that_only_run_or_sh
     assert "evidence.data.catalogue" in found
     assert "evidence.data.templates" not in found
     assert not any(name.startswith(identity.UNRELATED) for name in found)
+
+
+def test_threads_that_ask_for_the_modules_of_notebooks_at_the_same_time_get_the_same_answer(
+    workbook, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(identity, "MEMORY", tmp_path / "nothing" / "remembered.json")
+    notebook = workbook / "notebooks/broken/good.ipynb"
+    expected = identity.code_hashes(notebook)
+
+    def ask(_):
+        identity._module.cache_clear()
+        identity._remembered.cache_clear()
+        return identity.code_hashes(notebook)
+
+    def let_others_go_on(phase, info):
+        time.sleep(0.001)
+
+    gc.callbacks.append(let_others_go_on)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            found = list(pool.map(ask, range(4)))
+    finally:
+        gc.callbacks.remove(let_others_go_on)
+
+    assert found == [expected] * 4
 
 
 KILL = """

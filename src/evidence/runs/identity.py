@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
@@ -32,6 +33,8 @@ UNRELATED = (
 
 SOURCE = Path(__file__).resolve().parent.parent
 MEMORY = SOURCE / "__pycache__" / "code-hashes.json"
+_parsing = threading.RLock()
+"""Python 3.11 may fail when two threads parse at the same time; pages are run by threads."""
 
 
 def run_id(
@@ -67,15 +70,16 @@ def code_hashes(notebook: Path) -> dict[str, str]:
 
     Comments and docstrings do not count. A package that imports its modules on demand counts whole.
     """
-    waiting = _imported_by_notebook(notebook)
     reached: dict[str, str] = {}
-    while waiting:
-        name = waiting.pop()
-        if name in reached or name.startswith(UNRELATED):
-            continue
-        digest, imported = _module(name)
-        reached[name] = digest
-        waiting |= imported
+    with _parsing:
+        waiting = _imported_by_notebook(notebook)
+        while waiting:
+            name = waiting.pop()
+            if name in reached or name.startswith(UNRELATED):
+                continue
+            digest, imported = _module(name)
+            reached[name] = digest
+            waiting |= imported
     return dict(sorted(reached.items()))
 
 
