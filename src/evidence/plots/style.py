@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
@@ -27,6 +29,9 @@ __all__ = ["Picture"]
 
 WIDTH = 4.6
 """Width of every picture in inches."""
+
+DPI = 72
+"""That of SVG, so that what was measured for the layout is known when it is drawn."""
 
 INK = "#1f2933"
 QUIET = "#5b6770"
@@ -91,9 +96,8 @@ class Picture:
     def png(self, dpi: int = 160) -> bytes:
         """Return the picture as PNG."""
         buffer = io.BytesIO()
-        with mpl.rc_context(RULES):
-            _lay_out(self.figure)
-            self.figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        with _laid_out(self.figure, dpi):
+            FigureCanvasAgg(self.figure).print_png(buffer, metadata={"Software": None})
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
@@ -107,16 +111,27 @@ class Picture:
 def _svg(figure: Figure) -> str:
     """Draw once what the notebook shows and the run keeps."""
     buffer = io.StringIO()
-    with mpl.rc_context(RULES):
-        _lay_out(figure)
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    with _laid_out(figure, DPI):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
-def _lay_out(figure: Figure) -> None:
-    """Settle the layout once, whichever format is drawn first."""
-    engine = figure.get_layout_engine()
-    if isinstance(engine, ConstrainedLayoutEngine):
+@contextmanager
+def _laid_out(figure: Figure, dpi: float) -> Iterator[None]:
+    """Draw by the canvas itself: `savefig` would draw everything twice."""
+    with mpl.rc_context(RULES):
+        _settle(figure)
+        figure.dpi = dpi
+        try:
+            yield
+        finally:
+            figure.dpi = DPI
+
+
+def _settle(figure: Figure | None) -> None:
+    """Find the places of axes and texts once; what is added later leaves them as they are."""
+    engine = figure.get_layout_engine() if figure else None
+    if figure and isinstance(engine, ConstrainedLayoutEngine):
         engine.execute(figure)
         figure.set_layout_engine("none")
 
@@ -133,7 +148,7 @@ def canvas(height: float, rows: int = 1, **grid: Any) -> tuple[Figure, Any]:
     grid
         Further arguments of `Figure.subplots`.
     """
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, **grid)
 
@@ -196,8 +211,7 @@ def label_points(
     list
         The labels drawn.
     """
-    figure = axes.get_figure()
-    figure.draw_without_rendering()  # type: ignore[union-attr]
+    _settle(axes.get_figure(root=True))
     dots = axes.transData.transform(np.column_stack([x, y]))
     taken = [Bbox.from_bounds(px - 4, py - 4, 8, 8) for px, py in dots]
     labels = []
