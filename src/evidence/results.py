@@ -590,7 +590,7 @@ def _column(kind: str, values: list[Any]) -> pd.Series:
 
 def _table_from_json(data: Mapping[str, Any]) -> pd.DataFrame:
     columns = {
-        name: _column(data["columns"][name]["type"], data["columns"][name]["values"])
+        name: _column(data["columns"][name]["type"], data["columns"][name]["values"]).array
         for name in data["order"]
     }
     return pd.DataFrame(columns)

@@ -34,18 +34,25 @@ from jupyter_client.provisioning import LocalProvisioner
 PRELOAD = (
     "ipykernel.kernelapp",
     "ipykernel.ipkernel",
+    "ipykernel.debugger",
+    "yaml",
     "numpy",
     "scipy.stats",
-    "scipy.optimize",
+    "scipy.optimize.elementwise",
     "pandas",
+    "pandas.io.formats.csvs",
+    "pandas.io.formats.html",
+    "pyarrow.pandas_compat",
+    "pyarrow.dataset",
     "statsmodels.api",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "matplotlib.pyplot",
     "matplotlib._constrained_layout",
-    "PIL.PngImagePlugin",
+    "matplotlib.patheffects",
     "sklearn.neighbors",
     "sklearn.preprocessing",
+    "narwhals._pandas_like.namespace",
 )
 """Imported once before forking: libraries only, never `evidence`."""
 

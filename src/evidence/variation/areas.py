@@ -605,7 +605,8 @@ def peers(
     from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import StandardScaler
 
-    alike = NearestNeighbors(n_neighbors=number).fit(StandardScaler().fit_transform(values))
+    scaled = StandardScaler().set_output(transform="pandas").fit_transform(known[list(columns)])
+    alike = NearestNeighbors(n_neighbors=number).fit(scaled)
     distance, nearest = alike.kneighbors()
     codes = known[area_code].astype("str").to_numpy()
     return pd.DataFrame(
