@@ -187,7 +187,6 @@ def write_run(
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     (folder / "tables").mkdir(exist_ok=True)
     (folder / "figures/funnel.svg").write_text(SVG, encoding="utf-8")
-    (folder / "figures/funnel.png").write_bytes(b"\x89PNG")
     result.table.to_csv(folder / "tables/funnel.csv", index=False)
     write_json(folder / "notebook.ipynb", notebook or a_notebook(result))
     write_json(
@@ -197,9 +196,7 @@ def write_run(
             "run": run,
             "box": Box(**{**BOX, **(box or {})}).to_json(),
             "results": {"funnel": result.to_json()},
-            "figures": {
-                "funnel": {"svg": "figures/funnel.svg", "png": "figures/funnel.png", "alt": ALT}
-            },
+            "figures": {"funnel": {"svg": "figures/funnel.svg", "alt": ALT}},
         },
     )
     write_json(

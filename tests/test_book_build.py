@@ -147,7 +147,7 @@ def test_every_file_that_a_page_offers_is_there(workbook: Path) -> None:
 
     assert links == [
         f"downloads/recovery/{name}"
-        for name in ("funnel.csv", "funnel.png", "funnel.svg", "recovery.ipynb", "citation.bib")
+        for name in ("funnel.csv", "funnel.svg", "recovery.ipynb", "citation.bib")
     ]
     for link in links:
         assert (workbook / "book/_site" / link).is_file()

@@ -88,7 +88,7 @@ def test_prose_without_a_mark_comes_first() -> None:
 
 
 def test_a_picture_keeps_its_text_and_offers_its_files() -> None:
-    page = a_page(figures={ALT: {"SVG": "downloads/recovery/funnel.svg"}})
+    page = a_page(figures={ALT: "downloads/recovery/funnel.svg"})
 
     picture = next(c for c in page["cells"] if "mystnb" in c["metadata"])
     assert picture["metadata"]["mystnb"]["image"]["alt"] == ALT

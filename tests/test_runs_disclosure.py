@@ -69,9 +69,6 @@ class Drawn:
     def svg(self):
         return "<svg/>"
 
-    def png(self):
-        return b""
-
 
 def add_clinics(root):
     folder = root / "data/raw/clinics"

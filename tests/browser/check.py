@@ -251,6 +251,7 @@ def _reader_tries(visitor: Visitor, protocol: str) -> list[str]:
             problems.append("results of a search stand beside each other")
     except TimeoutError:
         problems.append(f"a search for {word} finds nothing")
+    problems += _figure_as_png(page, visitor.site, base)
     page.close()
     page = visitor.context(narrow).new_page()
     page.goto(f"{base}/index.html")
@@ -259,6 +260,21 @@ def _reader_tries(visitor: Visitor, protocol: str) -> list[str]:
         problems.append("the contents do not open on a phone")
     page.close()
     return [*problems, *heard]
+
+
+def _figure_as_png(page: Page, site: Path, base: str) -> list[str]:
+    """Return what fails when a reader saves a figure as PNG: offered over http alone."""
+    drawn = [path.name for path in sorted(site.glob("*.html")) if "ev-png" in path.read_text()]
+    if not drawn:
+        return []
+    page.goto(f"{base}/{drawn[0]}")
+    button = page.locator("button.ev-png").first
+    if base.startswith("file:"):
+        return ["PNG is offered where it cannot be made"] if button.is_visible() else []
+    with page.expect_download(timeout=8000) as waiting:
+        button.click()
+    content = Path(waiting.value.path()).read_bytes()
+    return [] if content.startswith(b"\x89PNG") else ["a figure saved as PNG is none"]
 
 
 def _without_scripts(visitor: Visitor) -> list[str]:

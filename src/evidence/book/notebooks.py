@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
@@ -43,7 +44,7 @@ class Around:
     page
         The page's id.
     figures
-        Links of the recorded figures by their alternative text: label -> address.
+        Addresses of the recorded figures by their alternative text.
     stated
         Sentences that the page says in its box or in its list of cautions, and not again.
     titles
@@ -53,7 +54,7 @@ class Around:
     """
 
     page: str
-    figures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    figures: Mapping[str, str] = field(default_factory=dict)
     stated: frozenset[str] = frozenset()
     titles: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
@@ -202,8 +203,8 @@ def _place_output(flow: _Flow, output: Mapping[str, Any], where: str, around: Ar
         shown = _display({kind: data[kind]})
         flow.show_output(shown, {"mystnb": {"image": {"alt": alt, "classes": "ev-figure"}}})
         flow.pictures += 1
-        if links := around.figures.get(alt):
-            flow.show_output(_display({"text/html": _figure_links(links)}), {})
+        if address := around.figures.get(alt):
+            flow.show_output(_display({"text/html": _figure_links(address)}), {})
     elif kind == "text/html":
         longest = LONG_TABLE if flow.pictures else None
         if html := tidy_html(_text(data[kind]), where, around, longest):
@@ -236,9 +237,11 @@ def _alternative(text: str, where: str) -> str:
     return alt
 
 
-def _figure_links(links: Mapping[str, str]) -> str:
-    listed = " ".join(f'<a href="{address}">{label}</a>' for label, address in links.items())
-    return f'<p class="ev-figure-links">This figure: {listed}</p>'
+def _figure_links(address: str) -> str:
+    """Return the link to a picture, and the button that report.js turns into a PNG of it."""
+    name = Path(address).with_suffix(".png").name
+    button = f'<button type="button" class="ev-png" value="{name}" hidden>PNG</button>'
+    return f'<p class="ev-figure-links">This figure: <a href="{address}">SVG</a> {button}</p>'
 
 
 def _fenced(language: str, text: str) -> str:

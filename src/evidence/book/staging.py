@@ -237,14 +237,9 @@ def _stated(known: Mapping[str, Any]) -> frozenset[str]:
     return frozenset([finding, *(each["text"] for each in known["cautions"])])
 
 
-def _figure_links(found: Published) -> dict[str, dict[str, str]]:
-    folder = f"downloads/{found.page.id}"
+def _figure_links(found: Published) -> dict[str, str]:
     return {
-        " ".join(drawn["alt"].split()): {
-            kind.upper(): f"{folder}/{Path(drawn[kind]).name}"
-            for kind in ("svg", "png")
-            if kind in drawn
-        }
+        " ".join(drawn["alt"].split()): f"downloads/{found.page.id}/{Path(drawn['svg']).name}"
         for drawn in found.results.get("figures", {}).values()
     }
 

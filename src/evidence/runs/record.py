@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,18 +26,16 @@ PAGE_VARIABLE = "EVIDENCE_RUN_PAGE"
 ROW_KEYS = ("row", "study", "area_code", "service_code", "period", "indicator")
 _read_pages: dict[str, str] = {}
 _read_rules: dict[str, dict[str, int]] = {}
+_opened: dict[Path, Published] = {}
 
 
 class Drawn(Protocol):
-    """A picture that can be recorded: SVG text, PNG bytes and alternative text."""
+    """A picture that can be recorded: SVG text and alternative text."""
 
     alt: str
 
     def svg(self) -> str:
         """Return the picture as SVG text."""
-
-    def png(self) -> bytes:
-        """Return the picture as PNG bytes."""
 
 
 @dataclass(slots=True)
@@ -80,7 +78,7 @@ class Run:
         box
             The summary that opens the page.
         figures
-            Pictures by name; each is kept as SVG and PNG with its alternative text.
+            Pictures by name; each is kept as SVG with its alternative text.
         conclusion
             What the page concludes, and by which stated rule; `compare` tells when it changes.
         **results
@@ -164,12 +162,32 @@ def start(notebook: str, namespace: Mapping[str, Any]) -> Run:
     catalogue.forget()
     _read_pages.clear()
     _read_rules.clear()
+    _opened.clear()
     folder = os.environ.get(FOLDER_VARIABLE)
     page = os.environ.get(PAGE_VARIABLE, "draft")
     return Run(page, notebook, full, Path(folder) if folder else None)
 
 
-def published(page: str) -> dict[str, Result]:
+class Published(Mapping[str, Result]):
+    """Results of a page by name, each rebuilt when it is asked for."""
+
+    def __init__(self, stored: Mapping[str, Any]) -> None:
+        self._stored = stored
+        self._rebuilt: dict[str, Result] = {}
+
+    def __getitem__(self, name: str) -> Result:
+        if name not in self._rebuilt:
+            self._rebuilt[name] = Result.from_json(self._stored[name])
+        return self._rebuilt[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+
+def published(page: str) -> Published:
     """Return the published results of another page, by name, and note that they were read.
 
     Raises
@@ -177,27 +195,40 @@ def published(page: str) -> dict[str, Result]:
     RunError
         If the page has no published run.
     """
-    document = published_document(catalogue.root(), page)
-    if document is None:
-        raise RunError(
-            f"a page that is read must have a published run; {page!r} has none. "
-            f"Run `evidence build {page}` first."
-        )
-    _read_pages[page] = results_hash(document)
-    found = {name: Result.from_json(item) for name, item in document["results"].items()}
-    for result in found.values():
-        if "disclosure" in result.settings:
-            _read_rules[f"page {page}"] = dict(result.settings["disclosure"])
-    return found
+    pointer, folder = _pointer(catalogue.root(), page)
+    if folder not in _opened:
+        document = _document(folder)
+        if document is None:
+            raise RunError(
+                f"a page that is read must have a published run; {page!r} has none. "
+                f"Run `evidence build {page}` first."
+            )
+        _opened[folder] = Published(document["results"])
+        for result in document["results"].values():
+            if "disclosure" in result["settings"]:
+                _read_rules[f"page {page}"] = dict(result["settings"]["disclosure"])
+    _read_pages[page] = pointer["results_sha256"]
+    return _opened[folder]
 
 
 def published_document(root: Path, page: str) -> dict[str, Any] | None:
     """Return results.json of a page's published run, or None if it has none."""
+    return _document(_pointer(root, page)[1])
+
+
+def _pointer(root: Path, page: str) -> tuple[dict[str, Any], Path]:
+    """Return what is said of the published run of a page, and its folder."""
     try:
         pointer = json.loads((root / "data/processed/pages" / f"{page}.json").read_text("utf-8"))
-        folder = root / "data/processed/runs" / pointer["run"]
+    except FileNotFoundError:
+        pointer = {"run": "", "results_sha256": ""}
+    return pointer, root / "data/processed/runs" / (pointer["run"] or f"no run of {page}")
+
+
+def _document(folder: Path) -> dict[str, Any] | None:
+    try:
         return dict(json.loads((folder / "results.json").read_text("utf-8")))
-    except (FileNotFoundError, KeyError):
+    except FileNotFoundError:
         return None
 
 
@@ -319,10 +350,9 @@ def _write(
 
 def _write_figure(folder: Path, name: str, picture: Drawn) -> dict[str, str]:
     (folder / "figures").mkdir(exist_ok=True)
-    files = {"svg": f"figures/{name}.svg", "png": f"figures/{name}.png"}
-    (folder / files["svg"]).write_text(picture.svg(), encoding="utf-8", newline="\n")
-    (folder / files["png"]).write_bytes(picture.png())
-    return {**files, "alt": picture.alt}
+    path = f"figures/{name}.svg"
+    (folder / path).write_text(picture.svg(), encoding="utf-8", newline="\n")
+    return {"svg": path, "alt": picture.alt}
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -22,3 +22,32 @@
     });
   });
 })();
+
+// A figure as PNG, three times its size on the page; a page opened from a file may not read its own pictures.
+(function () {
+  function save(image, name) {
+    var sheet = document.createElement("canvas");
+    sheet.width = 3 * image.naturalWidth;
+    sheet.height = 3 * image.naturalHeight;
+    sheet.getContext("2d").drawImage(image, 0, 0, sheet.width, sheet.height);
+    sheet.toBlob(function (content) {
+      var link = document.createElement("a");
+      link.href = URL.createObjectURL(content);
+      link.download = name;
+      link.click();
+      URL.revokeObjectURL(link.href);
+    }, "image/png");
+  }
+  document.addEventListener("DOMContentLoaded", function () {
+    if (location.protocol === "file:") return;
+    var images = Array.from(document.querySelectorAll("img.ev-figure"));
+    document.querySelectorAll("button.ev-png").forEach(function (button) {
+      var before = images.filter(function (image) {
+        return image.compareDocumentPosition(button) & Node.DOCUMENT_POSITION_FOLLOWING;
+      });
+      if (!before.length) return;
+      button.hidden = false;
+      button.addEventListener("click", function () { save(before[before.length - 1], button.value); });
+    });
+  });
+})();
