@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from evidence.errors import DataError
 from evidence.synthesis.fit import fit
@@ -102,6 +103,137 @@ def test_missing_constant_and_dependent_moderators_are_refused():
         meta_regression(LINE.assign(twice=LINE["dose"] * 2), ["dose", "twice"])
     with pytest.raises(DataError, match="subgroups need a column of the table; there is no 'x'"):
         subgroups(LINE, "x")
+
+
+TRIALS = pd.DataFrame(
+    {
+        "yi": [0.1, 0.5, 0.3, 0.9, 0.6, 1.1, 0.7, 1.6, 0.2, 0.8],
+        "vi": [0.02, 0.05, 0.03, 0.04, 0.06, 0.05, 0.02, 0.07, 0.03, 0.04],
+        "year": [1990, 1995, 1993, 2001, 1999, 2006, 2003, 2011, 1991, 2000],
+        "format": ["ind", "grp", "ind", "grp", "tel", "tel", "ind", "grp", "tel", "ind"],
+    }
+)
+
+
+def test_a_formula_gives_the_columns_that_listing_the_moderators_gives():
+    by_formula = meta_regression(TRIALS, "~ year + format")
+    by_columns = meta_regression(TRIALS, ["year", "format"])
+
+    assert sorted(by_formula.table["term"]) == sorted(by_columns.table["term"])
+    one = by_formula.table.set_index("term")["value"]
+    assert one["year"] == pytest.approx(by_columns["b.year"].value)
+    assert one["format: tel"] == pytest.approx(by_columns["b.format__tel"].value)
+    assert by_formula["QM"].value == pytest.approx(by_columns["QM"].value)
+    assert "differ by year and format" in by_formula.text.replace("do not clearly ", "")
+
+
+def test_a_formula_takes_interactions_and_numbers_as_categories():
+    terms = meta_regression(TRIALS, "~ year * C(format)", test="z").table["term"].tolist()
+    dose = meta_regression(TRIALS.assign(dose=[1, 2] * 5), "~ C(dose)", test="z")
+
+    assert {"year", "C(format): ind", "year × C(format): tel"} <= set(terms)
+    assert dose.table["term"].tolist() == ["intercept", "C(dose): 2"]
+
+
+def test_a_formula_leaves_out_and_counts_rows_without_a_value():
+    gaps = TRIALS.assign(year=TRIALS["year"].where(TRIALS["year"] != 1990))
+    gaps.loc[3, "yi"] = np.nan
+
+    result = meta_regression(gaps, "~ year")
+
+    assert result["QM"].k == 8
+    assert any("2 of 10 rows lack a value" in caution.text for caution in result.cautions)
+    same = meta_regression(gaps.dropna(), ["year"])
+    assert result["b.year"].value == pytest.approx(same["b.year"].value)
+
+
+def test_moderators_stand_in_words_in_the_sentence():
+    words = {"year": "year of publication", "format": "format"}
+
+    assert (
+        "by year of publication and format (p"
+        in meta_regression(TRIALS, "~ year + format", words=words).text
+    )
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("~ age", "must name columns of the table, .* '~ age' cannot be used"),
+        ("~ year +* 3", "cannot be used"),
+        ("~ 0 + year", "a right side with its intercept; '~ 0 \\+ year' has not"),
+        ("yi ~ year", "a right side with its intercept"),
+        ("~ same", "'same' is the same in all"),
+        ("~ year + I(year * 2)", "linearly independent|cannot be used"),
+    ],
+)
+def test_a_formula_that_cannot_be_used_is_refused(formula, message):
+    with pytest.raises(DataError, match=message):
+        meta_regression(TRIALS.assign(same=1), formula)
+
+
+def test_a_formula_sees_the_table_and_nothing_of_the_program():
+    secret = np.arange(10.0)
+
+    with pytest.raises(DataError, match="'~ secret' cannot be used"):
+        meta_regression(TRIALS, "~ secret")
+    assert secret.sum() == 45
+
+
+def test_with_equal_variances_kenward_roger_is_the_ordinary_regression():
+    y = np.array([0.1, 0.9, 0.2, 1.5, 0.4, 2.0, 1.0, 0.3])
+    x = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    z = np.array([1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0])
+    design = np.column_stack([np.ones(8), x, z])
+
+    fitted = fit(y, np.full(8, 0.05), design, test="kenward_roger")
+    b, rss, *_ = np.linalg.lstsq(design, y, rcond=None)
+    se = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * rss[0] / 5)
+
+    assert fitted.dfs == pytest.approx([5.0] * 3)
+    assert fitted.b == pytest.approx(b)
+    assert fitted.se == pytest.approx(se, rel=1e-6)
+    slope = stats.linregress(x, y)
+    alone = fit(y, np.full(8, 0.05), design[:, :2], test="kenward_roger")
+    assert alone.p[1] == pytest.approx(slope.pvalue, rel=1e-6)
+    without = np.sum((y - y.mean()) ** 2)
+    f = (without - rss[0]) / 2 / (rss[0] / 5)
+    assert wald(fitted, [1, 2]) == pytest.approx((f, stats.f.sf(f, 2, 5)), rel=1e-6)
+
+
+def test_kenward_roger_of_one_coefficient_is_the_square_of_its_t():
+    result = meta_regression(TRIALS, "~ year", test="kenward_roger").table.iloc[1]
+    omnibus = meta_regression(TRIALS, "~ year", test="kenward_roger")
+
+    assert omnibus["QM"].value == pytest.approx(result["statistic"] ** 2)
+    assert omnibus["QM_p"].value == pytest.approx(result["p"])
+    assert result["df"] < 8
+
+
+@given(st.floats(0.1, 50), st.floats(-100, 100))
+def test_kenward_roger_does_not_depend_on_the_unit_or_origin_of_a_moderator(factor, shift):
+    moved = TRIALS.assign(year=factor * (TRIALS["year"] - 2000) + shift)
+
+    one = meta_regression(TRIALS, "~ year + format", test="kenward_roger")
+    other = meta_regression(moved, "~ year + format", test="kenward_roger")
+
+    assert other["QM_p"].value == pytest.approx(one["QM_p"].value, rel=1e-4)
+    assert other.table["df"][1:].tolist() == pytest.approx(one.table["df"][1:].tolist(), rel=1e-4)
+
+
+def test_permutation_gives_a_p_value_for_all_moderators_and_for_each():
+    six = TRIALS.head(6)
+    result = meta_regression(six, "~ year", test="z", permutations=10)
+
+    expected = permuted_moderators(
+        six["yi"], six["vi"], np.column_stack([np.ones(6), six["year"]]), test="z"
+    )
+    assert result["QM_permutation_p"].value == pytest.approx(expected)
+    assert result.table["permutation_p"][1] == pytest.approx(expected)
+    assert np.isnan(result.table["permutation_p"][0])
+    assert result["QM_permutation_p"].value * 720 == pytest.approx(
+        round(result["QM_permutation_p"].value * 720)
+    )
 
 
 EFFECTS = st.lists(st.floats(-2, 2), min_size=5, max_size=9)

@@ -6,6 +6,7 @@ takes arrays and returns numbers. `evidence.synthesis.pool` puts them into words
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,10 @@ class Fit:
     vcov
         Covariance matrix of the coefficients, shape (m, m).
     df
-        Degrees of freedom of the t distribution, or `None` for the normal.
+        Degrees of freedom of the t distribution, or `None` for the normal. Kenward-Roger with
+        moderators: those of the first coefficient, `dfs` has them all.
+    dfs
+        Degrees of freedom of each coefficient, shape (m,); `None` for the normal.
     tau2, tau2_se
         Between-study variance and its standard error (`None` where the method has none).
     q, q_df, q_p
@@ -64,6 +68,7 @@ class Fit:
     se: Array
     vcov: Array
     df: float | None
+    dfs: Array | None
     statistic: Array
     p: Array
     low: Array
@@ -198,19 +203,19 @@ def _inference(
 ) -> dict[str, Any]:
     b = np.linalg.solve(data.r, weighted.coefficients) * np.sqrt(data.unit)
     classic_se = np.sqrt(np.diag(vcov))
-    scale, df = 1.0, None
+    scale, dfs = 1.0, None
     if test != "z" and data.df > 0:
-        df = float(data.df)
+        dfs = np.full(data.p, float(data.df))
     if test == "hartung_knapp" and data.df > 0:
         scale = _hartung_knapp_scale(data, b, classic_se, weighted, floor, level)
     if test == "kenward_roger" and data.df > 0:
-        vcov, df = _kenward_roger(data, weighted, vcov)
+        vcov, dfs = _kenward_roger(data, weighted, vcov)
     se = np.sqrt(scale * np.diag(vcov))
     upper = 1 - (1 - level) / 2
-    classic_wider = quantile(upper, None) * classic_se > quantile(upper, df) * se
-    if floor == "interval" and test == "hartung_knapp" and bool(classic_wider.any()):
-        se, df, scale = classic_se, None, 1.0
-    half = quantile(upper, df) * se
+    classic_wider = quantile(upper, None) * classic_se > _quantiles(upper, dfs) * se
+    if floor == "interval" and test == "hartung_knapp" and bool(np.any(classic_wider)):
+        se, dfs, scale = classic_se, None, 1.0
+    half = _quantiles(upper, dfs) * se
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = b / se
     return {
@@ -218,13 +223,14 @@ def _inference(
         "se": se,
         "vcov": scale * vcov,
         "classic_se": classic_se,
-        "df": df,
+        "df": None if dfs is None else float(dfs[0]),
+        "dfs": dfs,
         "statistic": statistic,
-        "p": two_sided(statistic, df),
+        "p": two_sided(statistic, dfs),
         "low": b - half,
         "high": b + half,
         "scale": scale,
-        "test": test if df is not None else "z",
+        "test": test if dfs is not None else "z",
         "floor": floor,
     }
 
@@ -248,22 +254,56 @@ def _narrower_than_dl(data: Studies, se: Array, level: float) -> bool:
     return bool(np.any(quantile(upper, data.df) * se < quantile(upper, None) * classic))
 
 
-def _kenward_roger(data: Studies, weighted: Weighted, vcov: Array) -> tuple[Array, float]:
-    """Return the adjusted variance and degrees of freedom for one pooled effect.
+def _kenward_roger(data: Studies, weighted: Weighted, vcov: Array) -> tuple[Array, Array]:
+    """Return the adjusted covariance and the degrees of freedom of each coefficient.
 
-    Kenward and Roger 1997 (Biometrics 53:983-997) with expected information, as written out for
-    meta-analysis by Partlett and Riley 2017 (Statistics in Medicine 36:301-317).
+    Kenward and Roger 1997 (Biometrics 53:983-997) with expected information. One pooled effect has
+    the degrees of freedom that Partlett and Riley 2017 (Statistics in Medicine 36:301-317) wrote
+    out, with the adjusted variance; with moderators they are the original ones, which are exact
+    where all studies have the same variance.
     """
-    if data.p > 1:
-        raise DataError(
-            "the Kenward-Roger test is there for a pooled effect without moderators; "
-            "choose hartung_knapp for a meta-regression."
-        )
-    w1, w2, w3 = (float(np.sum(weighted.w**power)) for power in (1, 2, 3))
     variance_of_tau2 = 2 / weighted.trace_pp
-    adjusted = 1 / w1 + 2 * variance_of_tau2 * (w3 - w2**2 / w1) / w1**2
-    df = 2 / (variance_of_tau2 * (adjusted * w2) ** 2)
-    return vcov * adjusted * w1, df
+    first, second = _information_slopes(data, weighted)
+    plain = weighted.inverse
+    adjusted = plain + 2 * variance_of_tau2 * plain @ (second - first @ plain @ first) @ plain
+    back = np.linalg.inv(data.r)
+    covariance = back @ adjusted @ back.T * data.unit
+    if data.p == 1:
+        share = float(adjusted[0, 0] * first[0, 0])
+        return covariance, np.array([2 / (variance_of_tau2 * share**2)])
+    slopes = back @ (plain @ first @ plain) @ back.T * data.unit
+    shares = np.diag(slopes) / np.diag(vcov)
+    return covariance, 2 / (variance_of_tau2 * shares**2)
+
+
+def _information_slopes(data: Studies, weighted: Weighted) -> tuple[Array, Array]:
+    """Return ``Q'W^2Q`` and ``Q'W^3Q``."""
+    q, w = data.q, weighted.w
+    return (q * (w**2)[:, None]).T @ q, (q * (w**3)[:, None]).T @ q
+
+
+def kenward_roger_omnibus(fitted: Fit, which: Sequence[int]) -> tuple[float, float]:
+    """Return the scaled F statistic of some coefficients and its denominator degrees of freedom.
+
+    Kenward and Roger 1997, section 3: both moments of F are matched.
+    """
+    data, weighted = fitted.studies, fitted.weighted
+    first, _ = _information_slopes(data, weighted)
+    back = np.linalg.inv(data.r)[list(which)]
+    plain = back @ weighted.inverse @ back.T
+    slopes = back @ weighted.inverse @ first @ weighted.inverse @ back.T
+    shares = np.linalg.solve(plain, slopes)
+    variance, m = 2 / weighted.trace_pp, len(which)
+    a1, a2 = variance * np.trace(shares) ** 2, variance * float(np.sum(shares * shares.T))
+    half = (a1 + 6 * a2) / (2 * m)
+    g = ((m + 1) * a1 - (m + 4) * a2) / ((m + 2) * a2)
+    c = np.array([g, m - g, m + 2 - g]) / (3 * m + 2 * (1 - g))
+    mean = 1 / (1 - a2 / m)
+    spread = 2 / m * (1 + c[0] * half) / ((1 - c[1] * half) ** 2 * (1 - c[2] * half))
+    df = 4 + (m + 2) / (m * spread / (2 * mean**2) - 1)
+    scale = df / (mean * (df - 2))
+    b, vcov = fitted.b[list(which)], fitted.vcov[np.ix_(list(which), list(which))]
+    return float(scale * (b @ np.linalg.solve(vcov, b)) / m), float(df)
 
 
 def _heterogeneity(data: Studies, tau2: float, model: str) -> dict[str, Any]:
@@ -292,7 +332,13 @@ def quantile(probability: float, df: float | None) -> float:
     return float(special.stdtrit(df, probability))
 
 
-def two_sided(statistic: Array, df: float | None) -> Array:
+def _quantiles(probability: float, dfs: Array | None) -> Array:
+    if dfs is None:
+        return np.asarray(special.ndtri(probability))
+    return np.asarray(special.stdtrit(dfs, probability))
+
+
+def two_sided(statistic: Array, df: float | Array | None) -> Array:
     """Return the two-sided p value of a t or normal statistic."""
     if df is None:
         return np.asarray(2 * special.ndtr(-np.abs(statistic)))
@@ -324,8 +370,8 @@ def prediction_interval(fitted: Fit, variant: str = "t_k_minus_1") -> tuple[floa
     if variant in ("HTS_k_minus_2", "classic_k_minus_1"):
         se = float(fitted.classic_se[0])
     if variant.startswith("KR") and fitted.studies.df:
-        vcov, df = _kenward_roger(fitted.studies, fitted.weighted, fitted.classic_se[:, None] ** 2)
-        se, df = float(np.sqrt(vcov[0, 0])), df - (variant == "KR_PR")
+        vcov, dfs = _kenward_roger(fitted.studies, fitted.weighted, fitted.classic_se[:, None] ** 2)
+        se, df = float(np.sqrt(vcov[0, 0])), float(dfs[0]) - (variant == "KR_PR")
     if variant.endswith("k_minus_1"):
         df = fitted.k - 1
     if variant.endswith("k_minus_2"):

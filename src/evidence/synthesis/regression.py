@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from math import factorial
 from typing import Any
@@ -14,7 +15,7 @@ from scipy import special
 
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
-from evidence.synthesis.fit import Fit, fit
+from evidence.synthesis.fit import Fit, fit, kenward_roger_omnibus
 from evidence.synthesis.pool import NO_WIDTH, decimals_for, number
 from evidence.synthesis.weighting import Array
 
@@ -29,9 +30,12 @@ def wald(fitted: Fit, which: Sequence[int]) -> tuple[float, float]:
     """Return the omnibus statistic of some coefficients and its p value.
 
     Chi-square where the fit uses the normal distribution, else F: the chi-square divided by the
-    number of coefficients.
+    number of coefficients, for Kenward-Roger scaled and with degrees of freedom of its own.
     """
     b, vcov = fitted.b[list(which)], fitted.vcov[np.ix_(list(which), list(which))]
+    if fitted.test == "kenward_roger":
+        scaled, df = kenward_roger_omnibus(fitted, which)
+        return scaled, float(special.fdtrc(len(b), df, scaled))
     statistic = float(b @ np.linalg.solve(vcov, b))
     if fitted.df is None:
         return statistic, float(special.chdtrc(len(b), statistic))
@@ -83,15 +87,76 @@ def design_matrix(effects: pd.DataFrame, moderators: Sequence[str]) -> tuple[Arr
     return np.column_stack(columns), names
 
 
+def formula_matrix(effects: pd.DataFrame, formula: str) -> tuple[Array, list[str], pd.Index]:
+    """Return the design that a formula such as ``~ year + format`` states.
+
+    Parameters
+    ----------
+    effects
+        One row per study.
+    formula
+        Right-hand side in Wilkinson's notation: ``+`` adds a column, ``:`` is an interaction, ``*``
+        both, ``C(x)`` takes numbers as categories. Text columns become indicators against their
+        alphabetically first level.
+
+    Returns
+    -------
+    tuple
+        Columns (k, m), intercept first; the names of the terms; the rows used: those in which
+        every named column has a value.
+
+    Raises
+    ------
+    DataError
+        If the formula cannot be read, names no column of the table or has no intercept.
+    """
+    import formulaic
+
+    try:
+        matrix = formulaic.model_matrix(formula, effects, na_action="drop", context={})
+    except (formulaic.errors.FormulaicError, SyntaxError) as error:
+        reason = str(error).splitlines()[0].split(" [")[0]
+        raise DataError(
+            f"a formula must name columns of the table, such as '~ year + format'; {formula!r} "
+            f"cannot be used: {reason}."
+        ) from error
+    if isinstance(matrix, formulaic.ModelMatrices) or "Intercept" not in matrix:
+        raise DataError(
+            f"a formula must have a right side with its intercept; {formula!r} has not. Write it "
+            "as '~ year + format'."
+        )
+    constant = [
+        name for name in matrix.columns if name != "Intercept" and matrix[name].nunique() < 2
+    ]
+    if constant:
+        raise DataError(
+            f"a moderator must differ between studies; {constant[0]!r} is the same in all that "
+            "have it. Leave it out."
+        )
+    names = [_term_words(str(name)) for name in matrix.columns]
+    return matrix.to_numpy(float), names, matrix.index
+
+
+def _term_words(name: str) -> str:
+    """Return ``format[T.group]`` as ``format: group`` and ``a:b`` as ``a × b``."""
+    if name == "Intercept":
+        return "intercept"
+    parts = re.split(r":(?![^\[]*\])", name)
+    return " × ".join(re.sub(r"\[T\.(.*)\]$", r": \1", part) for part in parts)
+
+
 def meta_regression(
     effects: pd.DataFrame,
-    moderators: Sequence[str],
+    moderators: str | Sequence[str],
     *,
     model: str = "random",
     tau2: str = "REML",
     test: str = "hartung_knapp",
     floor: str = "scale",
     level: float = 0.95,
+    permutations: int = 0,
+    seed: int = 1,
+    words: Mapping[str, str] | None = None,
 ) -> Result:
     """Regress effects on study characteristics, weighted and with residual heterogeneity.
 
@@ -101,40 +166,82 @@ def meta_regression(
         One row per study with ``yi`` and ``vi``; rows without them or without a moderator are left
         out and counted in a caution.
     moderators
-        Columns: numbers as they are, texts as indicators against their alphabetically first level.
+        A formula (``"~ year + format"``, see `formula_matrix`), or columns: numbers as they are,
+        texts as indicators against their alphabetically first level.
     model, tau2, test, floor, level
         As for `pool`.
+    permutations
+        Random orders of the moderators' rows for p values without a distribution; 0 for none.
+        All orders are tried for up to 7 studies (see `permuted_moderators`).
+    seed
+        Seed of the random orders.
+    words
+        Moderators in words for the sentence.
 
     Returns
     -------
     Result
-        Table with term, value, se, statistic, p, low, high; estimates per term and ``QM``,
-        ``QM_p``, ``QE``, ``QE_p``, ``tau2``, ``R2`` (where defined), ``I2``, ``H2``.
+        Table with term, value, se, statistic, df, p, low, high and, if asked for, permutation_p
+        (not of the intercept, which no order changes the meaning of);
+        estimates per term and ``QM``, ``QM_p``, ``QE``, ``QE_p``, ``tau2``, ``R2`` (where defined),
+        ``I2``, ``H2`` and ``QM_permutation_p``.
 
     Raises
     ------
     DataError
         If a moderator is missing, constant, or a combination of others.
     """
-    usable = effects.dropna(subset=["yi", "vi", *[name for name in moderators if name in effects]])
-    x, names = design_matrix(usable, moderators)
-    settings = {"moderators": list(moderators), "model": model, "tau2": tau2, "test": test}
+    x, names, usable = _design(effects, moderators)
+    settings: dict[str, Any] = {"model": model, "tau2": tau2, "test": test, "floor": floor}
+    asked: dict[str, Any] = {
+        "moderators": moderators if isinstance(moderators, str) else list(moderators)
+    }
     if len(usable) <= x.shape[1]:
         return Result.could_not(
-            "Not regressed", f"{len(usable)} studies for {x.shape[1]} coefficients", **settings
+            "Not regressed",
+            f"{len(usable)} studies for {x.shape[1]} coefficients",
+            **asked,
+            **settings,
         )
     chosen: dict[str, Any] = {"model": model, "tau2": tau2, "test": test, "floor": floor}
     fitted = fit(usable["yi"], usable["vi"], x, level=level, **chosen)
     null = fit(usable["yi"], usable["vi"], level=level, **chosen)
     table = coefficient_table(fitted, names)
     estimates = [*_terms(table, fitted), *_omnibus(fitted, null)]
+    if permutations:
+        omnibus, single = _permuted(usable["yi"], usable["vi"], x, seed, permutations, chosen)
+        table["permutation_p"] = [np.nan, *single[1:]]
+        estimates.append(Estimate(key="QM_permutation_p", value=omnibus, k=fitted.k))
+        settings |= {"permutations": permutations, "seed": seed}
+    named = [(words or {}).get(name, name) for name in _moderators(moderators, names)]
     return Result(
-        text=_regression_text(moderators, fitted, null),
+        text=_regression_text(named, fitted, null),
         estimates=tuple(estimates),
         table=table,
-        settings=settings | {"floor": floor, "level": level},
+        settings=asked | settings | {"level": level},
         cautions=tuple(_regression_cautions(fitted, len(effects))),
     )
+
+
+def _design(
+    effects: pd.DataFrame, moderators: str | Sequence[str]
+) -> tuple[Array, list[str], pd.DataFrame]:
+    """Return the columns, their names and the rows that have all that is needed."""
+    if not isinstance(moderators, str):
+        known = [name for name in moderators if name in effects]
+        usable = effects.dropna(subset=["yi", "vi", *known])
+        return (*design_matrix(usable, moderators), usable)
+    whole = effects.dropna(subset=["yi", "vi"]).reset_index(drop=True)
+    x, names, rows = formula_matrix(whole, moderators)
+    return x, names, whole.loc[rows]
+
+
+def _moderators(moderators: str | Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the moderators by themselves: what a formula's terms are made of."""
+    if not isinstance(moderators, str):
+        return list(moderators)
+    parts = (part.split(": ")[0] for name in names[1:] for part in name.split(" × "))
+    return list(dict.fromkeys(parts))
 
 
 def coefficient_table(fitted: Fit, names: Sequence[str]) -> pd.DataFrame:
@@ -145,6 +252,7 @@ def coefficient_table(fitted: Fit, names: Sequence[str]) -> pd.DataFrame:
             "value": fitted.b,
             "se": fitted.se,
             "statistic": fitted.statistic,
+            "df": np.full(len(fitted.b), np.nan) if fitted.dfs is None else fitted.dfs,
             "p": fitted.p,
             "low": fitted.low,
             "high": fitted.high,
@@ -193,8 +301,8 @@ def _regression_text(moderators: Sequence[str], fitted: Fit, null: Fit) -> str:
     _, p = wald(fitted, range(1, len(fitted.b)))
     share = explained(fitted, null)
     verdict = "differ" if p < 1 - fitted.level else "do not clearly differ"
-    words = f"{fitted.k} studies: effects {verdict}"
-    words += f" by {' and '.join(moderators)} (p {p_words(p)})"
+    listed = " and ".join(filter(None, [", ".join(moderators[:-1]), moderators[-1]]))
+    words = f"{fitted.k} studies: effects {verdict} by {listed} (p {p_words(p)})"
     return (
         f"{words}." if share is None else f"{words}; it accounts for {share:.0f} % of the variance."
     )
@@ -260,17 +368,31 @@ def permuted_moderators(
     Higgins and Thompson 2004 (Statistics in Medicine 23:1663-1682): all orders for up to 7 studies,
     else `orders` random ones. The intercept must be the first column of `x`.
     """
-    y, v, design = np.asarray(yi, float), np.asarray(vi, float), np.asarray(x, float)
+    return _permuted(yi, vi, np.asarray(x, float), seed, orders, choices)[0]
+
+
+def _permuted(
+    yi: ArrayLike, vi: ArrayLike, design: Array, seed: int, orders: int, choices: dict[str, Any]
+) -> tuple[float, Array]:
+    """Return p values of all moderators together and of each coefficient, from permuting rows."""
+    y, v = np.asarray(yi, float), np.asarray(vi, float)
     terms = range(1, design.shape[1])
-    observed = wald(fit(y, v, design, **choices), terms)[0]
     random = np.random.default_rng(seed)
     rows = (
         list(permutations(range(len(y))))
         if factorial(min(len(y), 10)) <= EXACT_PERMUTATIONS
         else [random.permutation(len(y)) for _ in range(orders)]
     )
-    found = [wald(fit(y, v, design[list(order)], **choices), terms)[0] for order in rows]
-    return float(np.mean(np.array(found) >= observed * (1 - 1e-9)))
+    seen = _statistics(fit(y, v, design, **choices), terms)
+    found = np.array(
+        [_statistics(fit(y, v, design[list(order)], **choices), terms) for order in rows]
+    )
+    shares = np.mean(found >= seen * (1 - 1e-9), axis=0)
+    return float(shares[0]), shares[1:]
+
+
+def _statistics(fitted: Fit, terms: Sequence[int]) -> Array:
+    return np.r_[wald(fitted, terms)[0], np.abs(fitted.statistic)]
 
 
 def subgroups(
