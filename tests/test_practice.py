@@ -386,7 +386,9 @@ def test_a_pooled_effect_of_the_report_joins_the_ladder():
 def test_readings_by_tier_count_every_finding():
     findings = registry.findings()
     found = ladder.counted(findings)
-    assert found.table.drop(columns="tier").to_numpy().sum() == len(findings)
+    counts = found.table.drop(columns="tier")
+    assert counts[list(readings.READINGS)].to_numpy().sum() == len(findings)
+    assert counts[[*ladder.JUDGED, "others"]].to_numpy().sum() == len(findings)
 
 
 # Pictures -----------------------------------------------------------------------------------------

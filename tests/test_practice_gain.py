@@ -565,7 +565,11 @@ def test_readers_are_told_of_an_effect_in_words_and_of_refusals_by_their_number(
         ]
     )
     found = matching.match(two, WANTED)
-    assert found.table["finding"].iloc[0] == "Archer 2012: response of depression"
+    assert found.table["finding"].iloc[0] == "care: response of depression (Archer 2012)"
+    assert found.table["answer"].tolist() == [
+        "can be carried over",
+        "refused: another comparison (treatment as usual)",
+    ]
     assert found.table["why"].tolist() == ["", "another comparison (treatment as usual)"]
     assert found.text == (
         "1 of 2 published effects can be carried over to people newly diagnosed; the others are "

@@ -73,12 +73,12 @@ def gap(
     -------
     Result
         Table: area_code, area, denominator, value, shrunken, benchmark, behind (in the
-        indicator's unit), people, low, high, noise (standard deviation of people), printed, clear
-        (the interval excludes none), rank (1 for the most people). Estimates: `benchmark` (the
-        lowest and highest, if areas have their own), `london` (the sum; its interval is that of
-        the sum, areas' noise being independent and the areas behind taken as found), `behind`
-        (areas with a gap). No result, with the reason, where no direction is better, or there is
-        no standard.
+        indicator's unit), people, low, high, noise (standard deviation of people), printed and
+        interval (in words), clear (the interval excludes none), rank (1 for the most people).
+        Estimates: `benchmark` (the lowest and highest, if areas have their own), `london` (the sum;
+        its interval is that of the sum, areas' noise being independent and the areas behind taken
+        as found), `behind` (areas with a gap). No result, with the reason, where no direction is
+        better, or there is no standard.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def by_benchmark(
     Returns
     -------
     Result
-        Table: benchmark, its level, areas behind, and people with their interval.
+        Table: benchmark, its level, areas behind it, and people with their interval.
     """
     rows = []
     for benchmark in BENCHMARKS:
@@ -157,7 +157,7 @@ def by_benchmark(
             {
                 "benchmark": NAMES[benchmark],
                 "level": _levels(found.table, funnel.settings["unit"]) if found.known else "",
-                "areas behind": behind,
+                "areas": behind,
                 counted: between(found["london"]) if found.known else f"none: {found.reason}",
             }
         )
@@ -245,7 +245,7 @@ def ranking(
                 "high": london.high,
                 "counted": counted,
                 "printed": f"{two_figures(london.value or 0.0)} {counted}",
-                "interval": " to ".join(two_figures(x or 0.0) for x in (london.low, london.high)),
+                "interval": between(london).partition(" (")[2].rstrip(")"),
             }
         )
     if not rows:
@@ -363,6 +363,10 @@ def _gaps(
     width = (rows["shrunken_high"] - rows["shrunken_low"]) / (2 * Z)
     table["noise"] = width * people
     table["printed"] = [two_figures(value) for value in table["people"]]
+    table["interval"] = [
+        f"{two_figures(low)} to {two_figures(high)}"
+        for low, high in zip(table["low"], table["high"], strict=True)
+    ]
     table["clear"] = table["low"] > 0
     table["rank"] = table["people"].rank(ascending=False, method="first").astype("int64")
     return table.sort_values("rank").reset_index(drop=True)

@@ -16,13 +16,8 @@ from evidence.practice import readings
 from evidence.practice.readings import READINGS, TIERS
 from evidence.results import Caution, Estimate, Result
 
-NARROW = {
-    "no clear difference": "no clear",
-    "neither better nor worse": "neither",
-    "no comparison": "uncompared",
-    "not estimable": "no figure",
-}
-"""Headings of readings where room is scarce."""
+JUDGED = ("worse", "no clear difference", "better")
+"""Readings that set an outcome against a comparison."""
 
 
 def with_pages(
@@ -139,12 +134,19 @@ def ladder(
 
 
 def counted(findings: pd.DataFrame) -> Result:
-    """Return how many findings of each reading stand on each tier, over the whole registry."""
+    """Return how many findings of each reading stand on each tier, over the whole registry.
+
+    Returns
+    -------
+    Result
+        Table: tier, one count for each reading, and `others`, those that are none of `JUDGED`.
+    """
     rows = readings.read(findings)
     counts = Counter(zip(rows["tier"], rows["reading"], strict=True))
     table = pd.DataFrame(
         [{"tier": tier, **{said: counts[tier, said] for said in READINGS}} for tier in TIERS]
     )
+    table["others"] = table[[said for said in READINGS if said not in JUDGED]].sum(axis=1)
     null = int(rows["reading"].isin(["no clear difference", "worse"]).sum())
     return Result(
         text=f"{null} of {len(rows)} findings show no clear difference or harm; "

@@ -60,10 +60,10 @@ def match(
     Returns
     -------
     Result
-        Table: effect, finding (source and outcome in words), offered, one column for each of
+        Table: effect, finding (intervention, outcome and source in words), one column for each of
         `RULES` (``same`` or the reason of refusal), verdict (`CARRIED` or `REFUSED`), why (all
-        reasons). Estimates are left out: nothing is measured. Settings count the refusals by
-        rule.
+        reasons), answer (verdict and reasons). Estimates are left out: nothing is measured.
+        Settings count the refusals by rule.
 
     Raises
     ------
@@ -140,15 +140,23 @@ def _judged(row: Row, wanted: Mapping[str, Any], least: str, conversion: str) ->
     }
     said = {rule: check() or SAME for rule, check in checks.items()}
     refused = [text for text in said.values() if text != SAME]
-    about = [str(row[key]) for key in ("citation", "outcome_words") if key in row]
+    verdict, why = REFUSED if refused else CARRIED, "; ".join(refused)
     return {
         "effect": str(row["id"]),
-        "finding": ": ".join(about) or str(row["id"]),
-        "offered": str(row.get("offered", row["intervention"])),
+        "finding": _finding(row),
         **said,
-        "verdict": REFUSED if refused else CARRIED,
-        "why": "; ".join(refused),
+        "verdict": verdict,
+        "why": why,
+        "answer": f"{verdict}: {why}" if why else verdict,
     }
+
+
+def _finding(row: Row) -> str:
+    """Return what an effect is about, in words for readers as far as there are any."""
+    offered = row.get("offered", row["intervention"])
+    outcome = row.get("outcome_words", row["outcome_is"])
+    source = f" ({row['citation']})" if "citation" in row else ""
+    return f"{offered}: {outcome}{source}"
 
 
 def _tier(row: Row, least: str) -> str:
