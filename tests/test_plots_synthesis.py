@@ -282,6 +282,13 @@ def test_a_specification_curve_has_every_specification_in_order():
     assert picture.alt == f"Specification curve. {result.text}"
 
 
+def test_a_specification_curve_says_choices_in_words():
+    figure = plots.specification_curve(universe(), names={"large": "large studies only"}).figure
+
+    names = [text.get_text() for text in figure.axes[1].get_yticklabels()]
+    assert "size: large studies only" in names
+
+
 def test_a_network_names_each_treatment_with_its_studies():
     table = pd.DataFrame(
         {"study": ["1", "2", "3"], "treatment1": ["A", "A", "B"], "treatment2": ["B", "C", "C"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -121,7 +122,12 @@ def _funnel_alt(table: pd.DataFrame, pooled: Estimate, centre: float) -> str:
 
 
 @drawn
-def specification_curve(result: Result, *, title: str = "Every combination of choices") -> Picture:
+def specification_curve(
+    result: Result,
+    *,
+    title: str = "Every combination of choices",
+    names: Mapping[str, str] | None = None,
+) -> Picture:
     """Draw all specifications in the order of their pooled effect, with the choices below.
 
     Parameters
@@ -130,6 +136,8 @@ def specification_curve(result: Result, *, title: str = "Every combination of ch
         What `evidence.synthesis.many.multiverse` returned.
     title
         Shown above.
+    names
+        Words for choices that the result knows by a code.
 
     Raises
     ------
@@ -145,7 +153,7 @@ def specification_curve(result: Result, *, title: str = "Every combination of ch
         height_ratios=(2.1, 0.19 * len(rows) + 0.1),
     )  # fmt: skip
     _curve(top, table, result)
-    _dashboard(bottom, table, rows)
+    _dashboard(bottom, table, rows, CHOICES | dict(names or {}))
     top.set_title(title)
     return Picture(figure, f"Specification curve. {result.text}")
 
@@ -175,13 +183,15 @@ def _curve(axes: Axes, table: pd.DataFrame, result: Result) -> None:
     axes.tick_params(axis="x", bottom=False, labelbottom=False)
 
 
-def _dashboard(axes: Axes, table: pd.DataFrame, rows: list[tuple[str, str]]) -> None:
+def _dashboard(
+    axes: Axes, table: pd.DataFrame, rows: list[tuple[str, str]], spoken: Mapping[str, str]
+) -> None:
     at = np.arange(len(table))
     for row, (factor, choice) in enumerate(rows):
         chosen = (table[factor].astype(str) == choice).to_numpy()
         size = min(12.0, 900 / len(table))
         axes.scatter(at[chosen], np.full(chosen.sum(), row), s=size, marker="|", color=INK)
-    names = [_choice_name(factor, choice) for factor, choice in rows]
+    names = [_choice_name(factor, choice, spoken) for factor, choice in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.tick_params(axis="y", labelsize=7.8)
     axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -198,10 +208,10 @@ CHOICES = {
 }
 
 
-def _choice_name(factor: str, choice: str) -> str:
+def _choice_name(factor: str, choice: str, spoken: Mapping[str, str]) -> str:
     """Return factor and choice as readers know them."""
     name = FACTORS.get(factor, factor.replace("_", " "))
-    return f"{name}: {short(CHOICES.get(choice, choice.replace('_', ' ')), 20)}"
+    return f"{name}: {short(spoken.get(choice, choice.replace('_', ' ')), 22)}"
 
 
 @drawn
