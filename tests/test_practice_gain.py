@@ -67,6 +67,7 @@ def test_the_gap_worked_by_hand():
     assert found["benchmark"].value == 70
     assert (first["area"], first["people"], first["rank"]) == ("A0", 100.0, 1)
     assert (first["low"], first["high"]) == pytest.approx((80.4, 119.6))
+    assert (first["printed"], first["between"]) == ("100", "100 (80 to 120)")
     assert found.table["people"].tolist() == [100.0, 0.0, 0.0]
     assert found["london"].value == 100
     assert found["behind"].value == 1
@@ -176,8 +177,8 @@ def test_people_on_a_register_are_never_called_people_a_year():
     assert gap.quartile_to_median(plain, **stock).unit == "people on the register"
     assert "people on the register" in gap.by_benchmark(plain, **stock).table.columns
     assert ranked.table.set_index("indicator")["printed"].to_dict() == {
-        "a": "100 people a year",
-        "b": "100 people on the register",
+        "a": "100 people a year (80 to 120)",
+        "b": "100 people on the register (80 to 120)",
     }
     assert any("at one date" in doubt.text for doubt in ranked.cautions)
     assert not gap.ranking({"a": plain}).cautions

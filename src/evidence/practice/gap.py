@@ -73,8 +73,8 @@ def gap(
     -------
     Result
         Table: area_code, area, denominator, value, shrunken, benchmark, behind (in the
-        indicator's unit), people, low, high, noise (standard deviation of people), printed and
-        interval (in words), clear (the interval excludes none), rank (1 for the most people).
+        indicator's unit), people, low, high, noise (standard deviation of people), printed, between
+        (printed with the interval), clear (the interval excludes none), rank (1 for the most).
         Estimates: `benchmark` (the lowest and highest, if areas have their own), `london` (the sum;
         its interval is that of the sum, areas' noise being independent and the areas behind taken
         as found), `behind` (areas with a gap). No result, with the reason, where no direction is
@@ -244,8 +244,7 @@ def ranking(
                 "low": london.low,
                 "high": london.high,
                 "counted": counted,
-                "printed": f"{two_figures(london.value or 0.0)} {counted}",
-                "interval": between(london).partition(" (")[2].rstrip(")"),
+                "printed": between(london).replace(" (", f" {counted} (", 1),
             }
         )
     if not rows:
@@ -363,9 +362,9 @@ def _gaps(
     width = (rows["shrunken_high"] - rows["shrunken_low"]) / (2 * Z)
     table["noise"] = width * people
     table["printed"] = [two_figures(value) for value in table["people"]]
-    table["interval"] = [
-        f"{two_figures(low)} to {two_figures(high)}"
-        for low, high in zip(table["low"], table["high"], strict=True)
+    table["between"] = [
+        f"{row['printed']} ({two_figures(row['low'])} to {two_figures(row['high'])})"
+        for row in table.to_dict("records")
     ]
     table["clear"] = table["low"] > 0
     table["rank"] = table["people"].rank(ascending=False, method="first").astype("int64")
