@@ -81,7 +81,6 @@ def _alt(result: Result) -> str:
     flagged = (
         f"Influential by a usual threshold: {', '.join(names)}." if names else "None is flagged."
     )
-    return (
-        f"Baujat plot of {len(table)} studies. {top['study']} moves the pooled effect most, "
-        f"{odd['study']} adds most to the heterogeneity. {flagged}"
-    )
+    both = f"{top['study']} moves the pooled effect most"
+    both += " and adds" if top["study"] == odd["study"] else f", {odd['study']} adds"
+    return f"Baujat plot of {len(table)} studies. {both} most to the heterogeneity. {flagged}"
