@@ -82,3 +82,16 @@ def test_what_is_read_is_noted_until_forgotten():
         assert data.current_hash(key) == value
     data.forget()
     assert data.noted() == {}
+
+
+def test_an_area_says_what_it_covered_and_who_took_over_by_name():
+    hackney, bexley = data.area("07T"), data.area("07N")
+
+    said = hackney.described(data.area(hackney.successor))
+    assert said["Taken over by"] == "NHS North East London CCG"
+    assert said["What it covered"] == "Two boroughs: Hackney and the City of London."
+    assert list(bexley.described(data.area(bexley.successor))) == [
+        "Taken over by",
+        "Today's integrated care board",
+        "Codes",
+    ]

@@ -10,7 +10,7 @@ from matplotlib.collections import PathCollection
 from evidence import plots
 from evidence.errors import DataError
 from evidence.results import Result
-from evidence.variation import areas, equity, gradients, limits, overview, rates
+from evidence.variation import areas, equity, gradients, inequality, limits, overview, rates
 
 TENTHS = list(range(1, 11))
 
@@ -160,7 +160,21 @@ def real_result():
     return overview.real_variation(found, lasting)
 
 
+def slope_result():
+    table = pd.DataFrame(
+        {"rank": [1, 2, 3, 4], "denominator": [400, 300, 200, 100], "value": [40.0, 44, 50, 58]}
+    )
+    return inequality.indices(
+        table,
+        population="denominator",
+        direction_better="higher",
+        indicator="Recovery after NHS Talking Therapies",
+        unit="%",
+    )
+
+
 PICTURES = {
+    "slope": lambda: plots.slope(slope_result(), ends=("most deprived", "least deprived")),
     "equity": lambda: plots.equity(group_result()),
     "people_and_areas": lambda: plots.people_and_areas(
         within_result(), beside=group_result("England"), across=across_result(), order="tenth"
@@ -267,6 +281,25 @@ def test_people_alone_are_one_panel_with_the_larger_place_as_a_line():
     known = beside.table[(beside.table["rank"] > 0) & beside.table["value"].notna()]
     assert axes.lines[0].get_ydata().tolist() == known["value"].tolist()
     assert "England:" in picture.alt
+
+
+def test_a_slope_draws_groups_as_wide_as_their_people_and_the_line_of_the_index():
+    result = slope_result()
+    picture = plots.slope(result)
+    axes = picture.figure.axes[0]
+    (spans,), (line,) = axes.collections, axes.lines
+    widths = [np.ptp(span[:, 0]) + 0.8 for span in spans.get_segments()]
+    low, high = line.get_ydata()
+
+    assert widths == pytest.approx([40, 30, 20, 10])
+    assert [span[0, 1] for span in spans.get_segments()] == [40, 44, 50, 58]
+    assert high - low == pytest.approx(result["sii"].value)
+    assert (low + high) / 2 == pytest.approx(result["mean"].value)
+    middles = result.table["fractional_rank"] * 100
+    fitted = np.interp(middles, [0, 100], [low, high])
+    weight = result.table["population"]
+    assert np.sum(weight * (result.table["value"] - fitted)) == pytest.approx(0, abs=1e-9)
+    assert f"{low:.1f} % to {high:.1f} %" in picture.alt
 
 
 def test_every_borough_has_a_tile_with_the_figure_of_its_area():
@@ -380,6 +413,7 @@ def test_the_spread_of_every_indicator_is_drawn_with_the_widest_on_top():
         lambda other: plots.people_and_areas(other),
         lambda other: plots.tiles(other, places()),
         lambda other: plots.choropleth(other, places(), outlines(), credit=""),
+        lambda other: plots.slope(other),
         lambda other: plots.peers(other, nearest(), "A2"),
         lambda other: plots.small_multiples({"x": other}),
         lambda other: plots.spread(other),

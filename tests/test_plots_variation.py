@@ -6,12 +6,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.lines import Line2D
 
 from evidence import plots
 from evidence.errors import DataError
 from evidence.plots import style
 from evidence.results import Result
-from evidence.variation import areas, gradients, limits, runcharts
+from evidence.variation import areas, limits, runcharts
 
 
 def funnel_result(seed=3, k=32, sd=0.03):
@@ -53,14 +54,6 @@ def run_result():
     return runcharts.run_chart(table, baseline=7, run=4, indicator="Seen", unit="people")
 
 
-def gradient_result():
-    cells = pd.DataFrame(
-        [(f"A{a}", g, 50 - 3 * g, 100) for a in range(4) for g in range(1, 6)],
-        columns=["area_code", "rank", "numerator", "denominator"],
-    )
-    return gradients.within_areas(cells, direction_better="higher", indicator="Recovery")
-
-
 @pytest.fixture(scope="module")
 def result():
     return funnel_result()
@@ -71,7 +64,6 @@ PICTURES = {
     "caterpillar": lambda: plots.caterpillar(funnel_result(), highlight=["A5"]),
     "xmr": lambda: plots.xmr(chart_result()),
     "run_chart": lambda: plots.run_chart(run_result()),
-    "gradient": lambda: plots.gradient(gradient_result(), ends=("least deprived", "most deprived")),
     "profile": lambda: plots.profile(areas.profile({"recovery": funnel_result()}, "A5")),
 }
 
@@ -180,23 +172,43 @@ def test_a_chart_leaves_a_gap_and_marks_its_event():
     assert "Marked: new recording system (2020-08)" in picture.alt
 
 
+def test_the_legend_of_a_chart_ends_with_its_icons():
+    picture = plots.xmr(chart_result())
+    (legend,) = picture.figure.legends
+    written = [text.get_text() for text in legend.get_texts()]
+
+    assert written[-2:] == ["latest: routine variation", "target: met or missed by chance"]
+    assert "target met or missed by chance" in picture.alt
+
+
+@pytest.mark.parametrize(
+    ("last", "better", "letter", "colour"),
+    [
+        (30, "higher", "H", style.BLUE),
+        (30, "lower", "H", style.ORANGE),
+        (0, "none", "L", style.PURPLE),
+        (11, "higher", r"\sim", style.QUIET),
+    ],
+)
+def test_the_icon_tells_high_from_low_by_its_letter_and_good_from_bad_by_colour(
+    last, better, letter, colour
+):
+    values = [10, 12, 9, 11, 10, 12, 11, 10, 12, 9, 11, last]
+    table = pd.DataFrame({"period": [f"2020-{i:02d}" for i in range(1, 13)], "value": values})
+    picture = plots.xmr(limits.xmr(table, direction_better=better))
+    inside = [line for line in picture.figure.legends[0].findobj(Line2D) if line.get_marker()]
+    (drawn,) = [line for line in inside if "mathrm" in str(line.get_marker())]
+
+    assert drawn.get_marker() == rf"$\mathrm{{{letter}}}$"
+    assert drawn.get_color() == colour
+
+
 def test_a_run_chart_draws_each_median_over_its_stretch():
     picture = plots.run_chart(run_result())
     lines = [line for line in picture.figure.axes[0].lines if line.get_color() == style.INK]
 
     assert [line.get_ydata()[0] for line in lines] == [6.0, 9.0]
     assert "the first median is 6.0 people; 1 sustained run moved it to 9.0 people" in picture.alt
-
-
-def test_a_gradient_draws_every_group_and_names_its_ends():
-    picture = PICTURES["gradient"]()
-    line = picture.figure.axes[0].lines[0]
-
-    assert line.get_ydata().tolist() == [47.0, 44.0, 41.0, 38.0, 35.0]
-    assert picture.alt == (
-        "Recovery over 5 groups: 47.0 % in the least deprived, 35.0 % in the most deprived, "
-        "with 95 % intervals."
-    )
 
 
 def test_a_profile_puts_better_to_the_right_whatever_the_direction():

@@ -151,6 +151,16 @@ def test_scaling_the_score_changes_no_correlation():
     assert [caution.kind for caution in one.cautions] == ["ecological"]
 
 
+def test_a_rate_of_areas_may_count_more_events_than_people():
+    table = areas().assign(numerator=lambda rows: 3 * rows["numerator"])
+
+    result = equity.across_areas(table, direction_better="none", measure="rate", unit="per 100")
+
+    assert result["correlation"].k == 32
+    assert result.table["value"].min() > 100
+    assert result.table["low"].notna().all()
+
+
 def test_areas_without_a_score_are_left_out_and_three_are_too_few():
     table = areas(6)
     table.loc[:2, "score"] = np.nan
@@ -189,6 +199,13 @@ def test_an_area_that_does_better_in_every_group_keeps_its_expectation_of_the_mi
     assert (found.expected * found.denominator).sum() == pytest.approx(
         (found.value * found.denominator).sum()
     )
+
+
+def test_the_mix_of_groups_holds_for_rates_with_more_events_than_people():
+    table = mixed().assign(numerator=lambda rows: 5 * rows["numerator"])
+    found = equity.expected_from_groups(table, measure="rate").set_index("area_code")
+
+    assert found.expected.tolist() == pytest.approx([275, 225])
 
 
 def test_cells_that_repeat_are_refused():

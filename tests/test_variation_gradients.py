@@ -6,8 +6,8 @@ import pytest
 import statsmodels.api as sm
 
 from evidence.errors import DataError
-from evidence.results import Result
-from evidence.variation import gradients
+from evidence.results import Estimate, Result
+from evidence.variation import equity, gradients
 
 
 def cells(slope=-0.2, areas=12, groups=10, seed=3, level_slope=0.0, size=200):
@@ -42,6 +42,7 @@ def test_two_areas_of_two_groups_have_the_common_odds_ratio_of_both_tables():
 
     assert result["odds_ratio"].value == pytest.approx(1 / 3)
     assert result["gap"].value == pytest.approx(-25)
+    assert result["step"].value == pytest.approx(100 * np.log(1 / 3) * (0.25 + 0.1875) / 2)
     assert result["dispersion"].value == pytest.approx(0, abs=1e-9)
 
 
@@ -62,6 +63,65 @@ def test_slope_and_error_equal_those_of_a_fitted_model_with_a_level_per_area():
     assert result["dispersion"].value == pytest.approx(fit.scale, rel=1e-7)
 
 
+def test_a_rate_has_the_slope_of_a_poisson_model_with_a_level_per_area():
+    table = cells(slope=-0.05)
+    table["numerator"] = table["numerator"] * 3
+    design = pd.get_dummies(table["area_code"], dtype=float).assign(rank=table["rank"])
+    fit = sm.GLM(
+        table["numerator"], design, family=sm.families.Poisson(), exposure=table["denominator"]
+    ).fit(scale="X2", tol=1e-12)
+
+    result = within(table, measure="rate", multiplier=1000, unit="per 1,000 people")
+
+    assert result["slope"].value == pytest.approx(fit.params["rank"], rel=1e-8)
+    assert result["slope"].se == pytest.approx(fit.bse["rank"], rel=1e-7)
+    assert result["rate_ratio"].value == pytest.approx(np.exp(fit.params["rank"]), rel=1e-8)
+    whole = 1000 * table["numerator"].sum() / table["denominator"].sum()
+    assert result["step"].value == pytest.approx(whole * fit.params["rank"], rel=1e-8)
+    assert "per 1,000 people from one group to the next" in result.text
+
+
+def test_two_areas_of_two_groups_have_the_common_rate_ratio_of_both_tables():
+    """60 of 40 against 30 of 40 in both areas, more events than people: a ratio of a half."""
+    table = pd.DataFrame(
+        {
+            "area_code": ["A", "A", "B", "B"],
+            "rank": [1, 2, 1, 2],
+            "numerator": [60, 30, 60, 30],
+            "denominator": [40] * 4,
+        }
+    )
+
+    result = within(table, measure="rate")
+
+    assert result["rate_ratio"].value == pytest.approx(1 / 2)
+    assert result["gap"].value == pytest.approx(-75)
+    assert result.table["value"].tolist() == [150, 75]
+
+
+@pytest.mark.parametrize(
+    ("step", "unit", "words"),
+    [
+        (
+            (-1.8, -2.04, -1.6),
+            "%",
+            "falls by 1.8 points from one group to the next (95 % 1.6 to 2.0)",
+        ),
+        ((0.5, 0.1, 0.9), "%", "rises by 0.5 points from one group to the next (95 % 0.1 to 0.9)"),
+        (
+            (-0.1, -0.4, 0.2),
+            "%",
+            "changes by −0.1 points from one group to the next (95 % −0.4 to 0.2)",
+        ),
+    ],
+)
+def test_a_step_is_said_in_the_unit_of_the_figure(step, unit, words):
+    value, low, high = step
+    said = gradients.in_steps(Estimate(key="step", value=value, low=low, high=high), unit)
+
+    assert said == words
+
+
 def test_the_slope_that_was_put_in_is_found_within_its_interval():
     found = [within(cells(seed=seed, groups=5))["slope"] for seed in range(60)]
 
@@ -72,15 +132,19 @@ def test_the_slope_that_was_put_in_is_found_within_its_interval():
 def test_a_gradient_within_areas_can_be_hidden_between_them():
     """Needier areas have more people in the worse groups, yet do as well on average."""
     table = cells(slope=-0.1, areas=32, level_slope=0.14, seed=8)
-    scores = table.groupby("area_code")["need"].first().to_dict()
+    sums = table.groupby("area_code")[["numerator", "denominator"]].sum()
+    averages = sums.assign(score=table.groupby("area_code")["need"].first()).reset_index()
 
-    result = within(table, scores=scores, indicator="Recovery")
+    inside = within(table, indicator="Recovery")
+    between = equity.across_areas(averages, direction_better="higher")
 
-    assert result["odds_ratio"].high < 0.95
-    assert abs(result["correlation"].value) < 0.35
-    assert "across area averages the correlation is" in result.text
-    assert len(result.text.split()) <= 40
-    assert [caution.kind for caution in result.cautions] == ["ecological"]
+    assert inside["odds_ratio"].high < 0.95
+    assert abs(between["correlation"].value) < 0.35
+    assert (
+        "among people of the same area it falls by 2.3 points from one group to the next"
+        in inside.text
+    )
+    assert len(inside.text.split()) <= 40
 
 
 def test_an_area_without_a_gradient_flattens_the_common_slope():

@@ -277,14 +277,21 @@ class Area:
     successor: str = ""
     note: str = ""
 
-    def described(self) -> dict[str, str]:
-        """Return what the area was and what took its place, part by part, in words."""
-        return {
-            "Code": f"{self.code} ({self.ons_code})",
-            "Today's integrated care board": f"{self.icb_name} ({self.icb_code})",
-            "Taken over by": self.successor or "not stated",
-            "Note": self.note or "none",
+    def described(self, successor: Area | None = None) -> dict[str, str]:
+        """Return what the area was and what took its place, part by part, in words.
+
+        Parameters
+        ----------
+        successor
+            The area that took over, for its name.
+        """
+        said = {
+            "What it covered": self.note,
+            "Taken over by": successor.full_name if successor else "not stated",
+            "Today's integrated care board": self.icb_name,
+            "Codes": f"{self.code} (NHS), {self.ons_code} (Office for National Statistics)",
         }
+        return {name: text for name, text in said.items() if text}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

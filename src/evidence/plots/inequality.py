@@ -15,7 +15,7 @@ from evidence.results import Result
 from evidence.variation import words
 from evidence.variation.equity import plain_group
 
-__all__ = ["equity", "people_and_areas"]
+__all__ = ["equity", "people_and_areas", "slope"]
 
 
 @drawn
@@ -216,3 +216,57 @@ def _gradient_alt(result: Result, beside: Result | None) -> str:
     unit = beside.settings["unit"]
     ends = [words.amount(known["value"].iloc[at], unit) for at in (0, -1)]
     return f"{start} England: {ends[0]} to {ends[1]}."
+
+
+@drawn
+def slope(result: Result, *, ends: tuple[str, str] = ("rank 1", "last rank")) -> Picture:
+    """Draw ordered groups as wide as they have people, with the line behind the slope index.
+
+    Parameters
+    ----------
+    result
+        Result of `variation.inequality.indices`.
+    ends
+        Words for the first and the last group, such as ``most deprived`` and ``least deprived``.
+
+    Raises
+    ------
+    DataError
+        If the result is another one.
+    """
+    _require(result, "inequality")
+    rows, unit = result.table, result.settings["unit"]
+    share = 100 * rows["share"].to_numpy()
+    right = share.cumsum()
+    index, mean = (float(result[key].value or 0.0) for key in ("sii", "mean"))
+    figure, axes = canvas(3.3)
+    headline(axes, _name(result))
+    axes.hlines(
+        rows["value"],
+        right - share + 0.4,
+        right - 0.4,
+        color=style.SKY,
+        linewidth=4,
+        label="group, as wide as it has people",
+    )
+    axes.plot(
+        [0, 100],
+        [mean - index / 2, mean + index / 2],
+        color=style.ORANGE,
+        linewidth=1.6,
+        label=f"line through all people: slope index {words.gap(index, unit)}",
+    )
+    axes.set_xlim(0, 100)
+    axes.set_ylabel(unit or "value")
+    axes.set_xlabel(f"← {ends[0]}          % of people          {ends[1]} →")
+    figure.legend(loc="outside lower center", ncols=1, handletextpad=0.5)
+    return Picture(figure, _slope_alt(result, index, mean))
+
+
+def _slope_alt(result: Result, index: float, mean: float) -> str:
+    unit = result.settings["unit"]
+    low, high = (words.amount(mean + half * index, unit) for half in (-0.5, 0.5))
+    return (
+        f"{result.text.rstrip('.')}. The line through {words.plural(len(result.table), 'group')} "
+        f"runs from {low} to {high}."
+    )

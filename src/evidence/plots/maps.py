@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,12 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.path import Path
 
 from evidence.errors import DataError
 from evidence.plots import style
-from evidence.plots.style import Picture, canvas, drawn, headline, short
+from evidence.plots.style import Picture, canvas, drawn, short
 from evidence.plots.variation import MARKS
 from evidence.results import Result
 from evidence.variation import words
@@ -49,7 +52,7 @@ def tiles(result: Result, places: pd.DataFrame) -> Picture:
     asked = result.settings
     values = _values(result, places)
     figure, axes = canvas(0.62 * (places["row"].max() - places["row"].min() + 1) + 0.95)
-    headline(axes, f"{asked['indicator']}, {asked['period']}".strip(", "))
+    _title(figure, asked)
     scale = Normalize(np.nanmin(values), np.nanmax(values))
     for place, value in zip(places.itertuples(), values, strict=True):
         _tile(axes, place, value, scale, asked["unit"])
@@ -97,7 +100,7 @@ def choropleth(
     asked = result.settings
     rings = _rings(outlines)
     figure, axes = canvas(5.0)
-    headline(axes, f"{asked['indicator']}, {asked['period']}".strip(", "))
+    _title(figure, asked)
     scale = Normalize(np.nanmin(values), np.nanmax(values))
     _shade(axes, rings, dict(zip(places["borough_code"], values, strict=True)), scale)
     written = _writable(places.assign(value=values), rings)
@@ -217,6 +220,14 @@ def _legend(axes: Axes, scale: Normalize, label: str) -> None:
     bar.set_label(label)
 
 
+def _title(figure: Figure, asked: Mapping[str, Any]) -> None:
+    """Write the title over the whole width, because maps and names leave the axes little of it."""
+    name = f"{asked['indicator']}, {asked['period']}".strip(", ")
+    figure.suptitle(
+        "\n".join(textwrap.wrap(name, 46)), x=0.01, ha="left", fontsize=11, fontweight="bold"
+    )
+
+
 def _require_funnel(result: Result) -> None:
     if result.settings.get("method") != "funnel":
         raise DataError(
@@ -304,7 +315,7 @@ def peers(result: Result, nearest: pd.DataFrame, area_code: str) -> Picture:
     shown = rows.loc[chosen].reset_index()
     asked = result.settings
     figure, axes = canvas(1.3 + 0.27 * len(shown))
-    headline(axes, f"{asked['indicator']}, {asked['period']}".strip(", "), 30)
+    _title(figure, asked)
     at = np.arange(len(shown))[::-1]
     axes.axvline(asked["target"], color=style.INK, linewidth=0.9, zorder=1)
     axes.hlines(at, shown["low"], shown["high"], color=style.FAINT, linewidth=2.4, zorder=2)

@@ -219,7 +219,7 @@ def spread(result: Result) -> Picture:
     axes[0].set_ylim(-0.7, len(rows) - 0.3)
     axes[0].set_xlim(left=0)
     axes[0].set_xlabel("spread beyond chance,\n% of London's figure", fontsize=8.5)
-    axes[1].set_xlim(min(0.0, rows["lasting_low"].min() - 0.05), 1.02)
+    axes[1].set_xlim(min(0.0, rows["lasting_low"].min() - 0.05), 1.06)
     axes[1].set_xlabel("correlation with\nthe year before", fontsize=8.5)
     for panel, text in zip(axes, ("How far", "How lasting"), strict=True):
         panel.set_title(text, fontsize=9.5)

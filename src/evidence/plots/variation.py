@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evidence.errors import DataError
@@ -15,8 +17,9 @@ from evidence.plots.style import Picture, canvas, drawn, headline, label_points,
 from evidence.results import Result
 from evidence.variation import words
 from evidence.variation.limits import limit_lines
+from evidence.variation.spc import icons
 
-__all__ = ["caterpillar", "funnel", "gradient", "profile", "run_chart", "xmr"]
+__all__ = ["caterpillar", "funnel", "profile", "run_chart", "xmr"]
 
 MARKS: dict[str, tuple[str, str]] = {
     "better": (style.BLUE, "^"),
@@ -224,6 +227,8 @@ def _extreme(rows: pd.DataFrame, at: int, unit: str) -> str:
 def xmr(result: Result) -> Picture:
     """Draw a series with its mean, limits, signals and labelled events.
 
+    The legend ends with the icons of the chart: its latest point, and whether a target is met.
+
     Parameters
     ----------
     result
@@ -263,8 +268,52 @@ def xmr(result: Result) -> Picture:
         )
     _time_axis(axes, rows["period"])
     _events(axes, rows)
-    figure.legend(loc="outside lower center", ncols=2, handletextpad=0.5, columnspacing=1.2)
+    handles, labels = axes.get_legend_handles_labels()
+    for icon, label in _icons(result):
+        handles.append(icon)
+        labels.append(label)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=2,
+        handletextpad=0.5,
+        columnspacing=1.2,
+    )
     return Picture(figure, _xmr_alt(result, shown))
+
+
+ASSURANCE = {
+    "consistently met": ("P", style.BLUE),
+    "consistently missed": ("F", style.ORANGE),
+    "met or missed by chance": ("?", style.QUIET),
+}
+"""Letter (pass, fail) and colour of the icon that says whether a target is met."""
+
+
+def _icons(result: Result) -> list[tuple[tuple[Line2D, Line2D], str]]:
+    """Return ring, letter and words of the chart's icons.
+
+    The letter of the latest point is H or L where it is a special cause, and a wave where not.
+    """
+    said = icons(result)
+    last = result.table[result.table["value"].notna()].iloc[-1]
+    point = said["variation"]
+    routine = point in ("common cause", "at a break")
+    letter = r"\sim" if routine else "H" if last["value"] > last["mean"] else "L"
+    found = [(letter, POINTS[point][0], f"latest: {_PLAIN[point]}")]
+    if said["assurance"]:
+        found.append((*ASSURANCE[said["assurance"]], f"target: {said['assurance']}"))
+    return [(_icon(letter, colour), label) for letter, colour, label in found]
+
+
+def _icon(letter: str, colour: str) -> tuple[Line2D, Line2D]:
+    ring = Line2D(
+        [], [], linestyle="", marker="o", markersize=11, markerfacecolor="white", color=colour
+    )
+    return ring, Line2D(
+        [], [], linestyle="", marker=rf"$\mathrm{{{letter}}}$", markersize=6, color=colour
+    )
 
 
 _PLAIN = {
@@ -324,8 +373,8 @@ def _events(axes: Axes, rows: pd.DataFrame) -> None:
     for line, (at, event) in enumerate(events["event"].items()):
         axes.axvline(float(at) - 0.5, color=style.INK, linewidth=0.9, linestyle=(0, (2, 2)))
         left = float(at) < len(rows) / 2
-        axes.annotate(
-            short(event, 44),
+        label = axes.annotate(
+            short(event, 46),
             (float(at) - 0.5, 1 - 0.075 * line),
             (4 if left else -4, -2),
             xycoords=("data", "axes fraction"),
@@ -335,6 +384,7 @@ def _events(axes: Axes, rows: pd.DataFrame) -> None:
             fontsize=8.5,
             zorder=5,
         )
+        label.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def _xmr_alt(result: Result, shown: pd.DataFrame) -> str:
@@ -350,8 +400,14 @@ def _xmr_alt(result: Result, shown: pd.DataFrame) -> str:
     return (
         f"Control chart of {name or 'a series'}, {shown['period'].iloc[0][:7]} to "
         f"{shown['period'].iloc[-1][:7]}: {signals}; last value "
-        f"{words.amount(shown['value'].iloc[-1], result.settings['unit'])}.{marked}"
+        f"{words.amount(shown['value'].iloc[-1], result.settings['unit'])}"
+        f"{_assured(result)}.{marked}"
     )
+
+
+def _assured(result: Result) -> str:
+    said = icons(result)["assurance"]
+    return f"; target {said}" if said else ""
 
 
 @drawn
@@ -561,49 +617,4 @@ def _run_alt(result: Result, shown: pd.DataFrame, name: str) -> str:
         f"Run chart of {name or 'a series'}, {shown['period'].iloc[0][:7]} to "
         f"{shown['period'].iloc[-1][:7]}: the first median is "
         f"{words.amount(result['first_median'].value or 0.0, unit)}{moved}."
-    )
-
-
-@drawn
-def gradient(result: Result, *, ends: tuple[str, str] = ("", "")) -> Picture:
-    """Draw a proportion over ordered groups with its intervals.
-
-    Parameters
-    ----------
-    result
-        Result of `variation.gradients.within_areas`.
-    ends
-        Words for the first and the last group, such as ``least deprived`` and ``most deprived``.
-
-    Raises
-    ------
-    DataError
-        If the result is no gradient.
-    """
-    rows = _figures(result, "within_areas")
-    asked = result.settings
-    figure, axes = canvas(3.4)
-    axes.set_title(short(asked["indicator"] or "Gradient", 46))
-    axes.set_ylabel(asked["unit"] or "value")
-    axes.vlines(rows["rank"], rows["low"], rows["high"], color=style.FAINT, linewidth=3)
-    axes.plot(
-        rows["rank"], rows["value"], color=style.BLUE, linewidth=1.0, marker="o", markersize=6
-    )
-    axes.set_xticks(rows["rank"], [f"{rank:.0f}" for rank in rows["rank"]])
-    first, last = ends
-    named = first and last
-    axes.set_xlabel(f"← {first}          {last} →" if named else "group, in order")
-    return Picture(figure, _gradient_alt(result, rows, ends))
-
-
-def _gradient_alt(result: Result, rows: pd.DataFrame, ends: tuple[str, str]) -> str:
-    unit = result.settings["unit"]
-    names = [
-        name or f"group {rank:.0f}"
-        for name, rank in zip(ends, (rows["rank"].iloc[0], rows["rank"].iloc[-1]), strict=True)
-    ]
-    return (
-        f"{result.settings['indicator'] or 'A figure'} over {words.plural(len(rows), 'group')}: "
-        f"{words.amount(rows['value'].iloc[0], unit)} in the {names[0]}, "
-        f"{words.amount(rows['value'].iloc[-1], unit)} in the {names[1]}, with 95 % intervals."
     )

@@ -232,6 +232,7 @@ def across_areas(
     numerator: str = "numerator",
     denominator: str = "denominator",
     status: str = "status",
+    measure: str = "proportion",
     multiplier: float = 100,
     level: float = 0.95,
     indicator: str = "",
@@ -241,7 +242,7 @@ def across_areas(
     """Return how the averages of areas go with a score of the areas, such as deprivation.
 
     This is what a reader has where no breakdown by group is published, and it says nothing about
-    people; it is meant to stand beside `gradients.within_areas`.
+    people; what happens to people of the same area is `gradients.within_areas`.
 
     Parameters
     ----------
@@ -251,6 +252,8 @@ def across_areas(
         ``higher``, ``lower`` or ``none``.
     score, area_code, numerator, denominator, status
         Columns.
+    measure
+        ``proportion`` (Wilson interval) or ``rate`` (Byar).
     multiplier, level
         As in `rates.proportions`.
     indicator, unit, score_label
@@ -273,10 +276,12 @@ def across_areas(
     Robinson, Am Sociol Rev 1950;15:351-357 (ecological correlations); Fisher, Metron 1921;1:3-32.
     """
     require_choice(direction_better, ("higher", "lower", "none"), "direction_better")
+    require_choice(measure, ("proportion", "rate"), "measure")
     require_level(level)
     require_columns(table, (area_code, score), "a correlation of areas")
     require_unique(table, [area_code], "a correlation of areas")
-    found = rates.proportions(
+    figures = rates.proportions if measure == "proportion" else rates.crude_rates
+    found = figures(
         table,
         numerator=numerator,
         denominator=denominator,
@@ -364,6 +369,7 @@ def expected_from_groups(
     numerator: str = "numerator",
     denominator: str = "denominator",
     status: str = "status",
+    measure: str = "proportion",
     multiplier: float = 100,
 ) -> pd.DataFrame:
     """Return what each area's figure would be if only its mix of groups set it apart.
@@ -374,6 +380,8 @@ def expected_from_groups(
         One row per area and group with counts; cells without a figure are left out.
     group, area_code, numerator, denominator, status
         Columns.
+    measure
+        ``proportion`` or ``rate``: a rate may count more events than people.
     multiplier
         100 for percentages.
 
@@ -390,7 +398,9 @@ def expected_from_groups(
     """
     require_columns(cells, (area_code, group), "figures expected from groups")
     require_unique(cells, [area_code, group], "figures expected from groups")
-    x, n, reasons = rates.read_counts(cells, numerator, denominator, status, bounded=True)
+    x, n, reasons = rates.read_counts(
+        cells, numerator, denominator, status, bounded=measure == "proportion"
+    )
     known = pd.DataFrame(
         {
             "area_code": cells[area_code].astype("str").to_numpy(),
