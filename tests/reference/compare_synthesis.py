@@ -23,6 +23,7 @@ from evidence.synthesis import (
     count_models,
     dependent,
     network,
+    network_counts,
     rare,
     regression,
     sensitivity,
@@ -463,8 +464,9 @@ def rate(reference: Reference) -> dict[str, Any]:
     found = variants(reference.data["rate"], reference.table)
     for measure in ("IRR", "IRD"):
         found[f"mh_{measure}"] = _counted(reference.table, measure)
-    counts = rare.counts(reference.table, rates=True).with_events()
-    found["glmm_UM.FS"] = _modelled(_levels(counts, rates=True))
+    if "glmm_UM.FS" in reference.data["rate"]:
+        counts = rare.counts(reference.table, rates=True).with_events()
+        found["glmm_UM.FS"] = _modelled(_levels(counts, rates=True))
     return found
 
 
@@ -1218,6 +1220,33 @@ def _split(table: pd.DataFrame, block: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def netmetabin(reference: Reference) -> dict[str, Any]:
+    """Return the network by Mantel-Haenszel, where its covariances have one form only."""
+    table = reference.table
+    names = {
+        "study": _first(table, "study", "studlab", "id"),
+        "treatment": _first(table, "treatment", "trt", "treat"),
+        "events": _first(table, "xi", "responders", "resp", "death"),
+        "n": _first(table, "ni", "n"),
+    }
+    if not all(names.values()) or table.duplicated([names["study"], names["treatment"]]).any():
+        return {BELOW: ["netmetabin_MH"]}
+    designs, left = network_counts.design_contrasts(table, **names)
+    built = network.build(designs)
+    fitted = built.at(0.0)
+    several = designs.groupby("study").agg(rows=("yi", "size"), studies=("studies", "first"))
+    open_form = bool(((several["rows"] > 1) & (several["studies"] > 1)).any())
+    open_form |= any(name.count(",") > 1 for name in left["arms"])
+    return {
+        **_league(fitted),
+        "k": int(several["studies"].sum()),
+        "Q_inconsistency": fitted.q,
+        "Q": None,
+        "df_Q": None,
+        BELOW: ["netmetabin_MH"] if open_form else [],
+    }
+
+
 def netmeta_reml(reference: Reference) -> dict[str, Any]:
     """Return the network at the file's variance between studies (see README)."""
     fitted = network.build(_network_table(reference)).at(reference.data["netmeta_REML"]["tau2"])
@@ -1254,6 +1283,7 @@ COMPUTED: dict[str, Callable[[Reference], dict[str, Any]]] = {
     "contrasts": contrasts,
     "netmeta": netmeta,
     "netmeta_REML": netmeta_reml,
+    "netmetabin_MH": netmetabin,
     "models": models,
     "ols_style_reference": ols_style_reference,
     "binary": binary,
