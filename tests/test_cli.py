@@ -32,6 +32,7 @@ COMMANDS = [
     ["compare"],
     ["new"],
     ["new", "indicator"],
+    ["new", "case"],
 ]
 REPORT = """\
 title: A made-up report

@@ -22,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evidence import book
-from evidence.data import catalogue
+from evidence.data import catalogue, practice
 from evidence.errors import CatalogueError, EvidenceError, RunError
 from evidence.runs.pages import Page
 
@@ -207,6 +207,7 @@ def build(
     root = _workbook()
     from evidence.runs.fresh import states
 
+    practice.cases()
     report = book.plan(root)
     chosen = _with_needs(report, page or [])
     state = states(root, chosen)
@@ -275,12 +276,18 @@ def new_indicator(
     root = _workbook()
     from evidence.data import templates
 
-    path = templates.new_indicator(id, like=like, dataset=dataset)
-    lines = templates.to_do_lines(path)
-    out.print(
-        f"Wrote {path.relative_to(root).as_posix()}. "
-        f"Fill in the {_counted(len(lines), 'line')} marked {templates.TO_DO}, then: evidence build"
-    )
+    _tell_written(root, templates.new_indicator(id, like=like, dataset=dataset))
+
+
+@new_app.command("case", epilog="Example: evidence new case hackney-crisis-house")
+def new_case(
+    id: Annotated[str, typer.Argument(help="Lower-case letters, digits and hyphens.")],
+) -> None:
+    """Write the file of a new documented site, with a line of help for every key."""
+    root = _workbook()
+    from evidence.data import templates
+
+    _tell_written(root, templates.new_case(id))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -474,6 +481,16 @@ def _build_book(root: Path, as_of: datetime | None) -> None:
             return
     told.print(f"evidence: {failure}")
     raise typer.Exit(1)
+
+
+def _tell_written(root: Path, path: Path) -> None:
+    from evidence.data import templates
+
+    lines = templates.to_do_lines(path)
+    out.print(
+        f"Wrote {path.relative_to(root).as_posix()}. "
+        f"Fill in the {_counted(len(lines), 'line')} marked {templates.TO_DO}, then: evidence build"
+    )
 
 
 def _tell_run(path: Path, shown: Path, outcome: Outcome) -> None:

@@ -205,8 +205,9 @@ def cases() -> list[Case]:
         If a file is wrong: an unknown lesson, a missing direction or tier, an interval that does
         not fit its estimate; file, line and key are named.
     """
-    known = _known()
-    return [_read_case(Path(path).stem, known) for path in listing("data/raw/practice/*.yml")]
+    paths = listing("data/raw/practice/*.yml")
+    known = _known() if paths else {}
+    return [_read_case(Path(path).stem, known) for path in paths]
 
 
 def case(id: str) -> Case:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evidence.data import catalogue
+from evidence.data import catalogue, practice
 from evidence.data.definitions import DIRECTIONS, Column, Table
 from evidence.data.documents import TO_DO, read
 from evidence.data.files import root
@@ -58,6 +58,40 @@ PART_HELP = {
     "period": "column of the period",
     "period_map": "period taken in place of one without figures: {2019-20: 2018-19}; or {}",
 }
+CASE_HELP = {
+    "id": "name of this file",
+    "title": "what it was and where, as it stands in the directory",
+    "place": "borough, town or county",
+    "boroughs": "codes of London boroughs in data/definitions/areas.yml; [] outside London",
+    "model": "what was done, in a sentence; what the source does not say is not stated here either",
+    "lessons": "L1 to L10 of data/definitions/frameworks.yml, at least one",
+    "steps": "S1 to S9, or []",
+    "principles": "P1 to P9, or []",
+    "started": "when it began, or not stated",
+    "status": "whether it still runs",
+    "design": "how it was judged; the lowest that fits where the source does not say",
+    "comparator": "what it was set against, or none",
+    "population": "whom it was for, or not stated",
+    "n": "how many people were studied (n_of: where others than people are counted), or not stated",
+    "outcomes": "each outcome that the source reports, null and harmful ones too; or []",
+    "cost": "with currency, per what, or not stated",
+    "contact_role": "who could be asked, a role and no name; or not stated",
+    "transferability": "what would and would not carry over elsewhere",
+    "source": "author, title or journal, year; an address only if the source names one",
+    "accessed": "date on which you read it, or not stated",
+}
+OUTCOME_HELP = {
+    "id": "short name, such as admissions",
+    "outcome": "what was counted, over what time",
+    "reported_by": "who reports it",
+    "direction_better": "which way is better; none where neither is",
+    "measure": "in what the figure is",
+    "unit": "as printed after the figure, or empty",
+    "estimate": "the figure as printed; or not estimable, with a line 'because: …'",
+    "interval": "[low, high] as printed, or not stated; it must fit the estimate on its scale",
+    "decimals": "digits printed after the point: 0, 1, 2",
+    "note": "what else must be known, such as from where to where it went",
+}
 ASIDE = ("measures", "minus", "period_map")
 """Keys of a part that are written only where the table or the copied definition uses them."""
 
@@ -81,7 +115,7 @@ def new_indicator(id: str, *, like: str = "", dataset: str = "") -> Path:
         written then.
     """
     path = root() / "data" / "definitions" / "indicators" / f"{id}.yml"
-    _refuse_id(id, path)
+    _refuse_id(id, path, "indicator")
     if like and dataset:
         raise CatalogueError(
             "a new indicator is made like another one or for a dataset; both were given. "
@@ -89,10 +123,29 @@ def new_indicator(id: str, *, like: str = "", dataset: str = "") -> Path:
         )
     values = _copied(like) if like else _blank(dataset)
     head = f"A new indicator, copied from {like}: read every line" if like else "A new indicator"
-    text = "\n".join([f"# {head}. Fill in each {TO_DO}, then: evidence build", *_lines(id, values)])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("x", encoding="utf-8", newline="\n") as file:
-        file.write(text + "\n")
+    _write(path, [f"# {head}. Fill in each {TO_DO}, then: evidence build", *_lines(id, values)])
+    return path
+
+
+def new_case(id: str) -> Path:
+    """Write the file of a new documented site, to be filled in, and return its path.
+
+    Every key that a case must state is there; the choices among words are listed.
+
+    Parameters
+    ----------
+    id
+        Name of the case: lower-case letters, digits and hyphens.
+
+    Raises
+    ------
+    CatalogueError
+        If the id is not of that form or taken; nothing is written then.
+    """
+    path = root() / "data" / "raw" / "practice" / f"{id}.yml"
+    _refuse_id(id, path, "case")
+    head = f"# A documented site. Fill in each {TO_DO}, then: evidence build"
+    _write(path, [head, *_case_lines(id)])
     return path
 
 
@@ -102,7 +155,13 @@ def to_do_lines(path: Path) -> list[int]:
     return [n for n, line in enumerate(lines, start=1) if f'"{TO_DO}' in line]
 
 
-def _refuse_id(id: str, path: Path) -> None:
+def _write(path: Path, lines: Sequence[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def _refuse_id(id: str, path: Path, what: str) -> None:
     if not ID.fullmatch(id):
         better = "-".join(re.findall(r"[a-z0-9]+", id.lower()))
         do = f"Write it as {better!r}." if better else "Choose one such as 'crisis-response'."
@@ -111,7 +170,7 @@ def _refuse_id(id: str, path: Path) -> None:
         )
     if path.exists():
         raise CatalogueError(
-            f"a new indicator must have an id of its own; {path.relative_to(root()).as_posix()} "
+            f"a new {what} must have an id of its own; {path.relative_to(root()).as_posix()} "
             "is there already. Edit that file or choose another id."
         )
 
@@ -262,6 +321,41 @@ def _lines(id: str, values: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"  {name}: {_flow(item)}" for name, item in value.items())
         else:
             yield f"{key}: {_flow(value)}"
+
+
+def _case_lines(id: str) -> Iterator[str]:
+    """Yield the lines of a new case: the stated words where there is a choice, else the help."""
+    values: dict[str, Any] = {key: _do(text) for key, text in CASE_HELP.items()}
+    values |= {
+        "id": id,
+        "status": _do(_one_of(practice.STATUSES)),
+        "design": _do(_one_of(practice.DESIGNS)),
+        **{key: [_do(CASE_HELP[key])] for key in ("boroughs", "lessons", "steps", "principles")},
+        **dict.fromkeys(("started", "cost", "contact_role"), practice.NOT_STATED),
+    }
+    for key, text in CASE_HELP.items():
+        yield f"\n# {text}"
+        if key == "outcomes":
+            yield "outcomes:"
+            yield from _outcome_lines()
+        else:
+            yield f"{key}: {_flow(values[key])}"
+
+
+def _outcome_lines() -> Iterator[str]:
+    values: dict[str, Any] = {key: _do(text) for key, text in OUTCOME_HELP.items()}
+    values |= {
+        "reported_by": _do(_one_of(practice.REPORTERS)),
+        "direction_better": _do(_one_of(DIRECTIONS)),
+        "measure": _do(_one_of(practice.SCALES)),
+        "unit": "",
+    }
+    start = "  -"
+    for key, text in OUTCOME_HELP.items():
+        yield f"    # {text}"
+        yield f"{start} {key}: {_flow(values[key])}"
+        start = "   "
+    yield "    # also, where needed: design, scale (natural, log, asymmetric), because, effect"
 
 
 def _part_lines(part: Mapping[str, Any]) -> Iterator[str]:
