@@ -28,7 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 MEASURE = Path(__file__).with_name("measure.py")
 COPIED = ("data/raw", "data/definitions", "notebooks", "book", "src")
 NOT_COPIED = shutil.ignore_patterns("_site", "_build", "__pycache__", ".ipynb_checkpoints")
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+UNUSUAL = (
+    "PYTHONDONTWRITEBYTECODE",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+)
 EVIDENCE = "from evidence.cli import main; main()"
 PLAN = """\
 import json
@@ -86,10 +91,13 @@ class Workbook:
         return self.root / "book" / "_site"
 
     def environment(self, **more: str) -> dict[str, str]:
-        """Return the environment in which commands work on this copy and no other."""
+        """Return the environment in which commands work on this copy and no other.
+
+        It is a user's: threads as each command sets them, compiled modules kept.
+        """
+        users = {name: value for name, value in os.environ.items() if name not in UNUSUAL}
         return {
-            **os.environ,
-            **dict.fromkeys(ONE_THREAD, "1"),
+            **users,
             "PYTHONPATH": str(self.root / "src"),
             "PYTHONUNBUFFERED": "1",
             "EVIDENCE_ROOT": str(self.root),
