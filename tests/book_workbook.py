@@ -91,6 +91,9 @@ $$\\bar{x} = \\frac{1}{n} \\sum_i x_i$$
 BIBLIOGRAPHY = """\
 @article{maker2020, author = {Maker, A. and Doer, B.}, title = {On making},
   journal = {Journal of Made-up Things}, year = {2020}}
+
+@book{writer2021, author = {Writer, C.}, title = {On writing}, publisher = {Made-up Press},
+  year = {2021}}
 """
 BOX = {
     "finding": "Recovery differs between areas by more than chance; one of three stands out.",

@@ -341,6 +341,20 @@ def test_what_is_wrong_in_prose_fails_the_build(own: Path, old: str, new: str, s
         built(own)
 
 
+def test_a_source_that_only_one_changed_page_cites_enters_the_bibliography(own: Path) -> None:
+    listed = "\n```{bibliography}\n```\n"
+    change(own, "book/index.md", listed, "")
+    change(own, "book/rerun.md", "Write to us.\n", f"Write to us.\n{listed}")
+    built(own)
+    change(own, "book/glossary.md", "How sure.", "How sure, after {cite:t}`writer2021`.")
+
+    built(own)
+
+    cited = page(own, "glossary").select_one("a[href^='rerun.html#']")
+    assert cited is not None
+    assert page(own, "rerun").find(id=str(cited["href"]).partition("#")[2]) is not None
+
+
 def test_tiles_without_area_pages_fail_the_build(own: Path) -> None:
     text = (own / "book/report.yml").read_text(encoding="utf-8")
     start, end = text.index("      - for_each: areas"), text.index("  - id: methods")

@@ -11,13 +11,15 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from docutils import nodes
 from docutils.utils.math import latex2mathml
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
+from sphinxcontrib.bibtex.domain import BibtexDomain
 from sphinxcontrib.bibtex.plugin import register_plugin
 from sphinxcontrib.bibtex.style.referencing import BracketStyle
 from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
@@ -257,6 +259,14 @@ def clean_body(body: str) -> str:
     return re.sub(r' style="[^"]*"', "", body)
 
 
+def bibliographies(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """Return the pages with a bibliography as outdated: any page may have cited something new."""
+    listed = {key.docname for key in cast(BibtexDomain, env.get_domain("cite")).bibliographies}
+    return sorted(listed & env.found_docs) if added or changed or removed else []
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     app.add_config_value("evidence_report", {}, "html")
@@ -271,6 +281,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     group = "sphinxcontrib.bibtex.style.referencing"
     register_plugin(group, "author_year_round", RoundBrackets)
     app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
+    app.connect("env-get-outdated", bibliographies)
     app.connect("doctree-read", add_pieces, priority=400)
     app.connect("html-page-context", add_context, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
