@@ -206,6 +206,13 @@ def test_shares_of_bias_are_weighted_and_fill_the_bar():
     assert "randomisation 80 % low; missing data 70 % low; overall 50 % low" in picture.alt
 
 
+def test_the_title_of_shares_stays_inside_the_picture():
+    figure = bias_shares(judged(), title="Risk of bias, share of the evidence").figure
+    figure.draw_without_rendering()
+
+    assert figure._suptitle.get_window_extent().x1 <= figure.bbox.x1
+
+
 @pytest.mark.parametrize(
     ("draw", "said"),
     [

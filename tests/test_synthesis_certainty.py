@@ -115,7 +115,9 @@ def test_certainty_with_an_open_domain_is_not_rated():
     result = certainty("rct", {"imprecision": CITED})
 
     assert result.settings["certainty"] == "not rated"
-    assert "no judgement on risk of bias" in result.text
+    assert result.settings["reason"] == (
+        "no judgement on risk of bias, inconsistency, indirectness and publication bias"
+    )
 
 
 def test_judgements_by_rule_reach_the_reader():

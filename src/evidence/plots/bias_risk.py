@@ -130,7 +130,7 @@ def bias_shares(
     axes.set_ylim(len(domains) - 0.5, -0.5)
     axes.set_xlim(0, 100)
     axes.set_xlabel("% of studies" if weights is None else "% of the weight in the pooled effect")
-    axes.set_title(title)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     patches = [
         Patch(color=COLOURS.get(name, FAINT), label=f"{symbol(name)}  {name}") for name in shares
     ]

@@ -269,7 +269,8 @@ def _draw_row(sheet: Sheet, at: int, kind: str, row: Any, about: tuple[Any, ...]
         name, count, pooled = row
         words = f"{count} stud{'ies' if count != 1 else 'y'}" + ("" if pooled else ", not pooled")
         heading = f"{name[:1].upper()}{name[1:]} ({words})"
-        sheet.write(0.07, at + 0.1, heading, fontweight="bold")
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+        sheet.write(0.07, at + 0.1, heading, fontweight="bold", bbox=box, zorder=2)
     elif kind == "group":
         ends = reader_scale(row["value"], row["low"], row["high"], measure)
         _diamond(sheet, at, (ends["low"], ends["value"], ends["high"]), LIGHT, 0.32)

@@ -6,7 +6,7 @@ stated and labelled ``by rule, not yet judged by a person``, or stays ``not rate
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -353,7 +353,7 @@ def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
     level = LEVELS[min(3, max(0, total))] if rated else "not rated"
     rules = [name for name, one in judgements.items() if one.source == BY_RULE]
     basis = f"{BY_RULE}: {', '.join(rules)}" if rules else "cited judgements"
-    reason = basis if rated else f"no judgement on {', '.join(open_domains)}"
+    reason = basis if rated else f"no judgement on {_and(open_domains)}"
     return Result(
         text=f"Certainty {level} ({reason})." if rated else f"Certainty {level}: {reason}.",
         table=table,
@@ -365,6 +365,10 @@ def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
         },
         cautions=(Caution("other", f"Judged {BY_RULE}: {', '.join(rules)}."),) if rules else (),
     )
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def _graded(domain: str, judgement: Judgement | None) -> dict[str, Any]:
