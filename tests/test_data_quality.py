@@ -43,7 +43,10 @@ def test_counts_below_england_are_rounded_to_five_in_the_two_that_say_so():
     rounded = table[table.rounded_to != "none"]
     assert set(rounded.index) == {"talking_therapies", "talking_therapies_services"}
     assert set(rounded.rounded_to) == {"5"}
-    assert "*: suppressed" in rounded.loc["talking_therapies", "marks"]
+    assert rounded.loc["talking_therapies", "marks"] == (
+        "*: suppressed, NULL: no figure, an empty cell: not in the source"
+    )
+    assert table.loc["qof", "title"] == data.dataset("qof").title
 
 
 def test_755_of_1804_registers_differ_when_published_again_and_131_of_286_of_london():

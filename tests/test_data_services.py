@@ -76,9 +76,32 @@ def test_a_series_says_what_it_counts():
 
     said = SERIES["referrals_received"].described(["TAF90", "M4P2I"], months)
 
-    assert said["Counted"] == "referrals received"
+    assert said["Counted"] == "referrals received in the month"
     assert said["Out of"] == "nothing: a count"
     assert "2024-04" in said["Months without a figure"]
+
+
+def test_no_series_says_what_it_counts_with_the_name_of_a_measure():
+    months = service_months("recovery", ["RQX"])
+
+    said = SERIES["recovery"].described(["RQX"], months)
+
+    assert said["Out of"].startswith("courses finished in the month less those that were not at")
+    for series in SERIES.values():
+        words = series.described(["RQX"], months)
+        assert not set(series.measures) & set(words.values())
+
+
+def test_the_reorganisation_of_most_codes_comes_first():
+    series = service_months("recovery", service_codes())
+
+    labels = [event["label"] for event in service_events(service_codes(), series)]
+
+    assert labels == [
+        "Barnet, Enfield, Islington, Camden: one code",
+        "Richmond: new code",
+        "Kingston: new code",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -101,5 +124,7 @@ def test_areas_add_up_to_the_london_row_within_rounding_but_not_in_2017_18():
 
     assert (finished.sum_of_areas, finished.london) == (98185, 98195)
     assert (finished.difference, finished.bound) == (-10, 82.5)
+    assert finished.counted == "courses finished"
+    assert sums.counted.notna().all()
     assert sums.loc[("2017-18", "finished_course_treatment"), "difference"] == -130
     assert sums[~sums.within].index.get_level_values("period").unique().tolist() == ["2017-18"]

@@ -436,3 +436,18 @@ def test_bench_four_hundred_thousand_points_with_rules_and_labels(benchmark):
 
     assert len(rows) == 396_000
     assert 0 < (rows["point"] != "common cause").mean() < 0.1
+
+
+def test_cautions_about_breaks_keep_the_order_in_which_breaks_are_given():
+    first = months(STEADY)["period"].iloc[4]
+    later = months(STEADY)["period"].iloc[9]
+    given = [
+        {"date": later, "label": "merger", "rebase": False},
+        {"date": first, "label": "move", "rebase": False},
+    ]
+
+    result = chart(STEADY, breaks=given)
+
+    told = [item.text for item in result.cautions if item.kind == "series_break"]
+    assert ["merger" in told[0], "move" in told[1]] == [True, True]
+    assert [mark["label"] for mark in result.settings["breaks"]] == ["move", "merger"]

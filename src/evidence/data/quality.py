@@ -64,15 +64,21 @@ def rounding() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        dataset, rounded_to (of areas, or ``none``), rounded_to_england, marks, tables and rows.
+        dataset, title, rounded_to (of areas, or ``none``), rounded_to_england, marks, tables and
+        rows.
     """
+    words = {"null": "no figure", "missing": "not in the source"}
     rows = []
     for id in catalogue.datasets():
         stated = catalogue.dataset(id)
-        marks = ", ".join(f"{code or 'empty'}: {what}" for code, what in stated.suppression.items())
+        marks = ", ".join(
+            f"{code or 'an empty cell'}: {words.get(what, what)}"
+            for code, what in stated.suppression.items()
+        )
         rows.append(
             {
                 "dataset": id,
+                "title": stated.title,
                 "rounded_to": str(stated.rounding.get("other", "none")),
                 "rounded_to_england": str(stated.rounding.get("england", "none")),
                 "marks": marks or "none",
@@ -108,12 +114,16 @@ def restatements() -> pd.DataFrame:
 
 
 def _restated(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.groupby(["indicator", "year"]).agg(
-        areas=("differ", "size"),
-        differ=("differ", "sum"),
-        largest=("largest", "max"),
-        first=("first", "sum"),
-        restated=("restated", "sum"),
+    return (
+        rows.groupby(["indicator", "year"])
+        .agg(
+            areas=("differ", "size"),
+            differ=("differ", "sum"),
+            largest=("largest", "max"),
+            first=("first", "sum"),
+            restated=("restated", "sum"),
+        )
+        .astype({"first": "float64", "restated": "float64"})
     )
 
 

@@ -9,6 +9,18 @@ from evidence.data.tables import load
 
 DATASET = "talking_therapies"
 LONDON = "Y56"
+MEASURES = {
+    "referrals_received": "referrals received",
+    "finished_course_treatment": "courses finished",
+    "at_caseness": "courses at caseness when they began",
+    "not_at_caseness": "courses not at caseness when they began",
+    "improvement": "courses with reliable improvement",
+    "deterioration": "courses with reliable deterioration",
+    "no_reliable_change": "courses without reliable change",
+    "recovery": "courses that ended in recovery",
+    "reliable_recovery": "courses that ended in reliable recovery",
+}
+"""What the measures of the source count, in words."""
 
 
 def reconciliation() -> pd.DataFrame:
@@ -21,7 +33,8 @@ def reconciliation() -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        period, measure, areas (how many), sum_of_areas, london, difference, bound, within.
+        period, measure, counted (the measure in words), areas (how many), sum_of_areas, london,
+        difference, bound, within.
     """
     counts = load(DATASET, "areas")
     half = catalogue.dataset(DATASET).rounding["other"] / 2
@@ -35,5 +48,15 @@ def reconciliation() -> pd.DataFrame:
     table["difference"] = (table.sum_of_areas - table.london).astype("int64")
     table["bound"] = half * (table.areas + 1)
     table["within"] = table.difference.abs() <= table.bound
-    columns = ["period", "measure", "areas", "sum_of_areas", "london", "difference", "bound"]
+    table["counted"] = table["measure"].map(MEASURES)
+    columns = [
+        "period",
+        "measure",
+        "counted",
+        "areas",
+        "sum_of_areas",
+        "london",
+        "difference",
+        "bound",
+    ]
     return table[[*columns, "within"]].astype({"sum_of_areas": "int64", "london": "int64"})

@@ -37,10 +37,10 @@ class Series:
     def described(self, services: Sequence[str], months: pd.DataFrame) -> dict[str, str]:
         """Return what the series counts, part by part, in words for a reader."""
         gaps = months.loc[months["status"] != "ok", "period"]
-        words = [name.replace("_", " ") for name in self.measures]
+        counted, *whole = (MEASURES[name] for name in self.measures)
         return {
-            "Counted": words[0],
-            "Out of": " less ".join(words[1:]) or "nothing: a count",
+            "Counted": counted,
+            "Out of": " less ".join(whole) or "nothing: a count",
             "Better": {"none": "no direction is better"}.get(
                 self.direction_better, self.direction_better
             ),
@@ -49,6 +49,15 @@ class Series:
             "Months without a figure": " ".join(gaps) or "none",
         }
 
+
+MEASURES = {
+    "recovery": "courses that ended in recovery: from caseness to below it",
+    "reliable_recovery": "courses that ended in recovery with a reliable improvement",
+    "finished_course_treatment": "courses finished in the month",
+    "not_at_caseness": "those that were not at caseness when they began",
+    "referrals_received": "referrals received in the month",
+}
+"""What the measures of the source count, in words."""
 
 SERIES = {
     "recovery": Series(
@@ -146,21 +155,22 @@ def service_events(services: Sequence[str], series: pd.DataFrame) -> list[dict[s
     Returns
     -------
     list of dict
-        ``date`` (month) and ``label``.
+        ``date`` (month) and ``label``; the reorganisation of most codes first.
     """
     events = load(DATASET, "service_events")
+    events = events.assign(old=events["old_codes"].str.split(";"))
     codes = set(services)
     first, last = series["period"].iloc[0], series["period"].iloc[-1]
     return [
         {"date": row.date, "label": _event_label(row)}
-        for row in events.itertuples()
-        if first < row.date <= last and codes & {row.new_code, *row.old_codes.split(";")}
+        for row in sorted(events.itertuples(), key=lambda row: -len(row.old))
+        if first < row.date <= last and codes & {row.new_code, *row.old}
     ]
 
 
 def _event_label(event: Any) -> str:
-    places = event.note.partition(":")[0].partition(" under")[0]
-    merged = len(event.old_codes.split(";")) > 1
+    places = event.note.partition(":")[0].partition(" under")[0].replace(" and ", ", ")
+    merged = len(event.old) > 1
     return f"{places}: {'one code' if merged else 'new code'}"
 
 

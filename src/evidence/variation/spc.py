@@ -198,7 +198,8 @@ def xmr(
         Places ``{"date": period, "label": words}`` where mean and limits start anew. A labelled
         break is never read as an effect: a signal there is ``at a break``. ``"settle": n`` leaves
         the first n periods after it out of the limits and unjudged; ``"rebase": False`` only
-        marks the event. A break without a label is a plain new baseline.
+        marks the event. A break without a label is a plain new baseline. The cautions about them
+        keep the order in which they are given.
     baseline
         Number of first points of each segment that set its mean and limits; all if None.
     screen
@@ -312,6 +313,7 @@ class _Mark:
     label: str
     rebase: bool
     settle: int
+    given: int
 
     def label_of(self, kind: str) -> str:
         return period_label(self.number, kind)
@@ -338,7 +340,7 @@ def _check_bounds(rows: pd.DataFrame, bounds: tuple[float | None, float | None])
 
 def _marks(breaks: Sequence[Mapping[str, Any]], rows: pd.DataFrame, kind: str) -> tuple[_Mark, ...]:
     marks = []
-    for item in breaks:
+    for given, item in enumerate(breaks):
         unknown = set(item) - {"date", "label", "rebase", "settle"}
         if "date" not in item or unknown:
             raise DataError(
@@ -358,6 +360,7 @@ def _marks(breaks: Sequence[Mapping[str, Any]], rows: pd.DataFrame, kind: str) -
                 label=str(item.get("label", "")).strip(),
                 rebase=bool(item.get("rebase", True)),
                 settle=int(item.get("settle", 0)),
+                given=given,
             )
         )
     return tuple(sorted(marks, key=lambda mark: mark.number))
@@ -479,7 +482,8 @@ def _short(period: str) -> str:
 def _chart_cautions(
     rows: pd.DataFrame, marks: Sequence[_Mark], ask: _Subject
 ) -> tuple[Caution, ...]:
-    doubts = [_break_doubt(rows, mark, ask) for mark in marks if mark.label]
+    named = sorted((mark for mark in marks if mark.label), key=lambda mark: mark.given)
+    doubts = [_break_doubt(rows, mark, ask) for mark in named]
     shown = rows[rows["value"].notna()]
     lengths = shown.groupby("segment").size()
     if lengths.min() < SHORT:
