@@ -47,7 +47,7 @@ browser-all: $(READY) ## Check every page of the built book in every width, mode
 
 .PHONY: bench
 bench: $(READY) ## Measure what a page costs against papermill, what the methods cost, against R if there
-	@failed=; for name in pages variation; do $(PY) -m tests.bench.$$name || failed="$$failed $$name"; done; \
+	@failed=; for name in pages variation synthesis; do $(PY) -m tests.bench.$$name || failed="$$failed $$name"; done; \
 	  [ -z "$$failed" ] || { echo "bars missed:$$failed" >&2; exit 1; }
 
 .PHONY: endurance
