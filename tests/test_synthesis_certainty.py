@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from evidence.synthesis.certainty import (
     BY_RULE,
     DATABASE_ITEMS,
     DOWN,
+    LOW_ENOUGH,
     Judgement,
     certainty,
     from_items,
@@ -26,6 +29,7 @@ from evidence.synthesis.certainty_findings import (
     plain_line,
     summary_of_findings,
 )
+from evidence.synthesis.pool import PREDICTION_I2, PREDICTION_STUDIES
 
 CITED = Judgement(0, "no concern", "Smith 2020, table 2")
 
@@ -301,3 +305,11 @@ def test_the_plain_sentence_knows_which_side_is_good_and_when_nothing_is_clear()
     )
     with pytest.raises(DataError, match="needs the better direction"):
         plain_line(ratio(1.5, 1.2, 2.0, better="none"), "high", **names)
+
+
+def test_the_methods_page_states_the_rules_as_the_code_has_them():
+    methods = (Path(__file__).parents[1] / "book" / "methods.md").read_text(encoding="utf-8")
+
+    assert LOW_ENOUGH == 50 and "carry less than half of the weight" in methods
+    assert f"fewer than {PREDICTION_STUDIES} studies or an I² below {PREDICTION_I2:g} %" in methods
+    assert all(f"- {domain}:" in methods for domain in ("risk of bias", "inconsistency"))
