@@ -8,7 +8,7 @@ import pytest
 
 from evidence import data
 from evidence.data.services import DATASET, SERIES, service_events, service_months
-from evidence.evaluation.checks import CAUSAL, Question
+from evidence.evaluation.checks import CAUSAL, Question, in_words
 from evidence.evaluation.series import controlled_series, interrupted_series
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +44,7 @@ def evaluated(event, measure, labelled=True):
 def test_each_reorganisation_is_refused_as_an_effect(event, measure):
     result = evaluated(event, measure)
 
-    assert result.reason.startswith(f"consistent with a recording break ({event}: ")
+    assert result.reason.startswith(f"consistent with a recording break ({in_words(event)}: ")
     assert {estimate.design for estimate in result.estimates} == {"descriptive"}
     assert "than without" not in result.text
 
@@ -59,7 +59,7 @@ def test_the_merger_of_november_2024_in_figures(measure, before, after, change):
     assert (result["before"].value, result["after"].value) == (before, after)
     assert result["change"].value == pytest.approx(change, abs=0.05)
     assert (result["before"].period, result["after"].period) == ("2024-10", "2024-11")
-    assert f"{before:,} in 2024-10, {after:,} in 2024-11" in result.text
+    assert f"{before:,} in October 2024, {after:,} in November 2024" in result.text
 
 
 def test_without_its_label_the_merger_still_earns_no_causal_words():

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from evidence.errors import DataError
 from evidence.evaluation import models
-from evidence.evaluation.checks import CAUSAL, Question, count_periods, listed
+from evidence.evaluation.checks import CAUSAL, Question, count_periods, in_words, listed
 from evidence.evaluation.series import (
     before_and_after,
     controlled_series,
     interrupted_series,
+    year_by_year,
 )
 from evidence.results import Result
 
@@ -85,7 +86,7 @@ def test_counts_that_double_give_a_ratio_of_two_whatever_the_people():
     assert result["level"].value == pytest.approx(2, rel=5e-3)
     assert result["level"].scale == "log"
     assert result.table["counterfactual"].iloc[-1] == pytest.approx(140, rel=5e-3)
-    assert "% higher" in result.text
+    assert "\N{NO-BREAK SPACE}% higher" in result.text
 
 
 # ---------------------------------------------------------------------------- models
@@ -220,7 +221,7 @@ def test_with_every_check_passed_the_words_speak_of_an_effect():
     result = interrupted_series(months(noisy(14, step=8)), ask())
 
     assert listed(result).text == "All 5 checks are passed."
-    assert "a period, than without the new team: an effect of it" in result.text
+    assert "a month, than without the new team: an effect of it" in result.text
     assert result["level"].design == "its"
 
 
@@ -302,8 +303,11 @@ def test_a_recording_break_near_the_event_refuses_an_effect():
     result = controlled_series(table, ask(breaks=[BREAK]), contrast="ratio")
 
     assert not result.known
-    assert "consistent with a recording break (2022-02: four services" in result.reason
-    assert "945 in 2021-12, 275 in 2022-01 (−70.9%; controls −4%)" in result.text
+    assert "consistent with a recording break (February 2022: four services" in result.reason
+    assert (
+        "945 in December 2021, 275 in January 2022 (−70.9\N{NO-BREAK SPACE}%; "
+        "controls −4\N{NO-BREAK SPACE}%)" in result.text
+    )
     assert "refused as an effect" in result.text
     assert [estimate.key for estimate in result.estimates] == [
         "before",
@@ -333,6 +337,32 @@ def test_a_change_of_a_percentage_is_in_points():
     assert "(−10 points)" in result.text
 
 
+def test_years_are_set_beside_the_year_before_and_no_effect_is_estimated():
+    """100, 110, 99: +10 % and, in the first year after the event, −10 %."""
+    years = pd.DataFrame({"period": ["2020-21", "2018-19", "2019-20"], "a": [99, 100, 110]})
+    question = ask(event="2020-21", area="London", event_label="the pandemic")
+    result = year_by_year(years, question, {"a": "referrals"})
+
+    assert result["change.a"].value == pytest.approx(-10)
+    assert result["change.a"].design == "descriptive"
+    assert result.table["change of referrals"].tolist()[0] == ""
+    assert result.table["phase"].tolist() == ["before", "before", "after"]
+    assert result.text.startswith("London from 2019-20 to 2020-21: referrals −10")
+    assert result.text.endswith(
+        "2 years before the pandemic and 1 from it on are too few to estimate an effect of it."
+    )
+    with pytest.raises(DataError, match="must lie before and after '2017-18'"):
+        year_by_year(years, ask(event="2017-18"), {"a": "referrals"})
+
+
+def test_months_are_named_and_other_periods_left_as_they_are():
+    assert [in_words(each) for each in ("2024-11", "2019-20", "1989")] == [
+        "November 2024",
+        "2019-20",
+        "1989",
+    ]
+
+
 def test_several_figures_stand_side_by_side_around_the_event():
     values = np.r_[np.full(24, 200.0), 50, np.full(23, 190.0)]
     tables = {
@@ -350,7 +380,7 @@ def test_several_figures_stand_side_by_side_around_the_event():
     ]
     assert rows.loc["Finished", "change_control"] == pytest.approx(-10)
     assert rows.loc["Recovery", "change"] == -5
-    assert result.text.endswith("Finished −75%; Recovery −5 points.")
+    assert result.text.endswith("Finished −75\N{NO-BREAK SPACE}%; Recovery −5 points.")
     with pytest.raises(DataError, match="'Recovery' must have a figure before and after '2030-01'"):
         before_and_after({"Recovery": months(values)}, ask("2030-01"), units={})
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from evidence.errors import DataError
 from evidence.evaluation import models
-from evidence.evaluation.checks import require_choice
+from evidence.evaluation.checks import PER_CENT, require_choice
 from evidence.results import Estimate, Result
 
 Array = np.ndarray
@@ -59,7 +59,8 @@ def interval_coverage(
     -------
     Result
         Estimates ``coverage.<errors>.<correlation>`` with their Monte Carlo standard error. Table:
-        correlation, errors, coverage, bias, bias_error (Monte Carlo standard error), width.
+        correlation, errors, method (in words), coverage, held (coverage in per cent), bias,
+        bias_error (Monte Carlo standard error), width.
 
     Raises
     ------
@@ -83,9 +84,9 @@ def interval_coverage(
     table = pd.DataFrame(rows)
     first = table[table["errors"] == errors[0]]
     return Result(
-        text=f"Of nominal {level * 100:g}% intervals by {errors[0]}, {first['coverage'].min():.1%} "
-        f"to {first['coverage'].max():.1%} hold the planted change of level ({points} points, "
-        f"{draws:,} series for each correlation of errors).",
+        text=f"Of intervals of {level * 100:g}{PER_CENT} by {models.WORDS[errors[0]]}, "
+        f"{first['held'].min():.1f} to {first['held'].max():.1f}{PER_CENT} hold the planted change "
+        f"of level ({points} points, {draws:,} series for each correlation of errors).",
         estimates=tuple(_estimate(row, draws) for row in rows),
         table=table,
         settings={
@@ -118,11 +119,14 @@ def _covered(
             fit = models.fit_linear(y, design, NAMES, at, errors=kind).contrasts(row, level)
             found[place, draw] = fit.value[0], fit.low[0], fit.high[0]
     value, low, high = np.moveaxis(found, 2, 0)
+    held = (low <= PLANTED[2]) & (PLANTED[2] <= high)
     return [
         {
             "correlation": correlation,
             "errors": kind,
-            "coverage": float(np.mean((low[place] <= PLANTED[2]) & (PLANTED[2] <= high[place]))),
+            "method": models.WORDS[kind],
+            "coverage": float(np.mean(held[place])),
+            "held": 100 * float(np.mean(held[place])),
             "bias": float(value[place].mean() - PLANTED[2]),
             "bias_error": float(value[place].std(ddof=1) / np.sqrt(draws)),
             "width": float(np.mean(high[place] - low[place])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from calendar import month_name
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -35,6 +36,8 @@ CAUSAL = ("effect", "because", "caused", "due to", "led to", "impact", "thanks t
 
 KIND = {"minimum points": "short_series", "series breaks": "series_break"}
 """Kind of the caution that a check raises; `uncontrolled_design` for the others."""
+
+PER_CENT = "\N{NO-BREAK SPACE}%"
 
 MONTH = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])(-\d{2})?$")
 
@@ -241,14 +244,15 @@ def _refused(
     if {"before", "after"} <= set(figures):
         before, after = figures["before"], figures["after"]
         moved = (
-            f" {number(before.value)} in {before.period}, {number(after.value)} in {after.period}"
+            f" {number(before.value)} in {in_words(before.period)}, {number(after.value)} in "
+            f"{in_words(after.period)}"
             f"{_change(figures)}."
         )
     return Result(
         text=f"{question.subject}:{moved} Consistent with a recording break, so refused as an "
         "effect.",
-        reason=f"consistent with a recording break ({named['date']}: {named['label']}); "
-        "refused as an effect",
+        reason=f"consistent with a recording break ({in_words(str(named['date']))}: "
+        f"{named['label']}); refused as an effect",
         estimates=around,
         table=table,
         settings=settings,
@@ -258,7 +262,7 @@ def _refused(
 
 def _change(figures: dict[str, Estimate]) -> str:
     parts = [
-        f"{name}{signed(figures[key].value)}{'%' if figures[key].unit == '%' else ' points'}"
+        f"{name}{signed(figures[key].value)}{PER_CENT if figures[key].unit == '%' else ' points'}"
         for key, name in (("change", ""), ("change_control", "controls "))
         if key in figures
     ]
@@ -289,7 +293,8 @@ def size_in_words(main: Estimate, question: Question) -> str:
     if main.scale == "log":
         value = 100 * (value - 1)
     side = "higher" if value > 0 else "lower"
-    unit = "%" if main.scale == "log" else f" {_difference_unit(question.unit)}".rstrip()
+    per_cent = main.scale == "log"
+    unit = PER_CENT if per_cent else f" {_difference_unit(question.unit)}".rstrip()
     size = f"{number(abs(value))}{unit} {side}"
     if main.low is None or main.high is None:
         return size
@@ -297,7 +302,7 @@ def size_in_words(main: Estimate, question: Question) -> str:
         limits = (100 * (main.low - 1), 100 * (main.high - 1))
     else:
         limits = (main.low, main.high)
-    share, mark = f"{question.level * 100:g}% CI", "%" if unit == "%" else ""
+    share, mark = f"{question.level * 100:g}{PER_CENT} interval", PER_CENT if per_cent else ""
     return f"{size} ({share} {signed(limits[0])} to {signed(limits[1])}{mark})"
 
 
@@ -312,7 +317,8 @@ def _series_breaks(question: Question) -> Check:
             check="series breaks",
             outcome=FAILED,
             at=str(near["date"]),
-            found=f"{near['label']} ({near['date']}) lies within {WINDOW} periods of the event",
+            found=f"{near['label']} ({in_words(str(near['date']))}) lies within {WINDOW} periods "
+            "of the event",
         )
     if question.breaks:
         names = "; ".join(f"{named['label']} ({named['date']})" for named in question.breaks)
@@ -528,6 +534,17 @@ def numbers_of(table: pd.DataFrame, column: str) -> Array:
         raise DataError(
             f"{column!r} must hold numbers; {error}. Turn codes such as '*' into empty cells."
         ) from None
+
+
+def in_words(period: str) -> str:
+    """Return a month such as ``2024-11`` as November 2024; other periods as they stand."""
+    found = MONTH.match(period)
+    return f"{month_name[int(found[2])]} {found[1]}" if found else period
+
+
+def step_in_words(event: str) -> str:
+    """Return how often a series has a figure, from its event: a month or a period."""
+    return "a month" if MONTH.match(event) else "a period"
 
 
 def number(value: float | None) -> str:

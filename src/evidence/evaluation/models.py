@@ -21,6 +21,16 @@ Array = np.ndarray
 
 LINEAR = ("ar1", "ols", "hac", "hc3", "prais_winsten", "ml")
 """How the errors of a linear model are taken; the first is the default."""
+WORDS = {
+    "ar1": "the default, averaged over the correlation",
+    "ols": "ordinary least squares",
+    "hac": "Newey and West (HAC)",
+    "hc3": "robust to unequal variances (HC3)",
+    "prais_winsten": "Prais and Winsten",
+    "ml": "generalised least squares",
+}
+"""The same for readers."""
+
 POISSON = ("scaled", "poisson", "hac")
 """How the variance of a count model is taken; the first is the default."""
 CORRELATIONS = np.linspace(-0.95, 0.99, 98)

@@ -13,6 +13,8 @@ from statsmodels.stats.stattools import durbin_watson
 from evidence.errors import DataError
 from evidence.evaluation import models
 from evidence.evaluation.checks import (
+    LEAST_POINTS,
+    PER_CENT,
     PLACEBO_POINTS,
     WINDOW,
     Check,
@@ -20,6 +22,7 @@ from evidence.evaluation.checks import (
     around_event,
     concluded,
     count_periods,
+    in_words,
     numbers_of,
     placebo_check,
     points_check,
@@ -27,6 +30,7 @@ from evidence.evaluation.checks import (
     require_columns,
     shift_check,
     signed,
+    step_in_words,
 )
 from evidence.evaluation.models import Fit
 from evidence.results import Caution, Estimate, Result
@@ -276,10 +280,85 @@ def before_and_after(
         rows[-1]["later"] = float(values[on][0]) if on.any() else np.nan
     listed = "; ".join(f"{row['figure']} {signed(row['change'])}{_mark(row)}" for row in rows)
     return Result(
-        text=f"{question.area or 'Figures'} from the last month before {question.event} to the "
-        f"first after: {listed}.",
+        text=f"{question.area or 'Figures'} from the last figure before "
+        f"{in_words(question.event)} to the first from then on: {listed}.",
         table=pd.DataFrame(rows),
         settings={"method": "before_and_after", "event": question.event, "later": later},
+    )
+
+
+def year_by_year(
+    table: pd.DataFrame,
+    question: Question,
+    figures: Mapping[str, str],
+    *,
+    period: str = "period",
+) -> Result:
+    """Set figures of years beside the year before: description, where years are too few for more.
+
+    Parameters
+    ----------
+    table
+        One row for each year, in any order, with a column for each figure.
+    question
+        `event` is the first year that counts as after it.
+    figures
+        Names for the reader by column; each is compared in per cent of the year before.
+    period
+        Column of the year, such as ``2019-20``.
+
+    Returns
+    -------
+    Result
+        Table: period, phase, and for each figure its value and its change in words. Estimates
+        ``change.<column>``: the change from the last year before the event to the first after it.
+
+    Raises
+    ------
+    DataError
+        If columns are absent, or there is no year before or after the event.
+    """
+    require_columns(table, (period, *figures), "figures of years")
+    rows = table.sort_values(period).reset_index(drop=True)
+    before = int((rows[period] < question.event).sum())
+    after = len(rows) - before
+    if not before or not after:
+        raise DataError(
+            f"years must lie before and after {question.event!r}; {before} lie before and {after} "
+            "after. Load more, or correct the event."
+        )
+    shown = pd.DataFrame({"period": rows[period]})
+    shown["phase"] = ["before"] * before + ["after"] * after
+    estimates = []
+    for column, name in figures.items():
+        change = 100 * rows[column].astype(float).pct_change(fill_method=None)
+        shown[name] = rows[column].astype(float)
+        shown[f"change of {name}"] = [
+            "" if np.isnan(one) else f"{signed(one)}{PER_CENT}" for one in change
+        ]
+        about = question.about() | {"design": "descriptive", "outcome": name}
+        estimates.append(
+            Estimate(key=f"change.{column}", value=float(change[before]), unit="%", **about)
+        )
+    moved = ", ".join(
+        f"{one.outcome} {signed(one.value)}{PER_CENT}" for one in estimates if one.value is not None
+    )
+    return Result(
+        text=f"{question.area or 'Figures'} from {rows[period][before - 1]} to "
+        f"{rows[period][before]}: {moved}.{_too_few(before, after, question.event_label)}",
+        estimates=tuple(estimates),
+        table=shown,
+        settings={"method": "year_by_year", "event": question.event, "least": LEAST_POINTS},
+    )
+
+
+def _too_few(before: int, after: int, event_label: str) -> str:
+    if min(before, after) >= LEAST_POINTS:
+        return ""
+    years = "year" if before == 1 else "years"
+    return (
+        f" {before} {years} before {event_label} and {after} from it on are too few to estimate "
+        "an effect of it."
     )
 
 
@@ -294,7 +373,7 @@ def _in_a_row(found: tuple[Estimate, ...]) -> dict[str, Any]:
 
 
 def _mark(row: dict[str, Any]) -> str:
-    return " points" if row["unit"] == "%" else "%"
+    return " points" if row["unit"] == "%" else PER_CENT
 
 
 def _against(mine: Any, other: Any, contrast: str) -> Array:
@@ -419,7 +498,7 @@ def _evaluated(
         against="its earlier course gives"
         if beside is None
         else f"{control_label} and its earlier course give",
-        detail=_then(main, others),
+        detail=_then(main, others, step_in_words(question.event)),
     )
 
 
@@ -434,18 +513,18 @@ def _excludes_none(estimate: Estimate) -> bool:
     return not (estimate.low or 0.0) <= null <= (estimate.high or 0.0)
 
 
-def _then(main: Estimate, others: list[Estimate]) -> str:
+def _then(main: Estimate, others: list[Estimate], step: str) -> str:
     """How the course went on after the jump, in words."""
     trend = next((estimate for estimate in others if estimate.key == "trend"), None)
     if trend is None:
         return ""
     log = main.scale == "log"
     slope, low, high = (
-        f"{signed(100 * ((value or 1) - 1))}%" if log else signed(value)
+        f"{signed(100 * ((value or 1) - 1))}{PER_CENT}" if log else signed(value)
         for value in (trend.value, trend.low, trend.high)
     )
     limits = f" ({low} to {high})" if _claimed(main, others) is trend else ""
-    return f" at once, then {slope}{limits} a period,"
+    return f" at once, then {slope}{limits} {step},"
 
 
 def _require_sides(before: int, after: int, event: str) -> None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from evidence.errors import DataError
-from evidence.evaluation.checks import number, signed
+from evidence.evaluation.checks import in_words, number, signed
 from evidence.plots import style
 from evidence.plots.style import Picture, canvas, drawn, headline, short
 from evidence.results import Result
@@ -70,9 +70,10 @@ def counterfactual(result: Result) -> Picture:
     figure.legend(loc="outside lower center", ncols=2, handletextpad=0.5, columnspacing=1.2)
     last = rows.iloc[-1]
     alt = (
-        f"{_subject(result)}, {rows['period'].iloc[0]} to {last['period']}, event in "
-        f"{asked['event']}: in the last period {number(last['value'])} observed and "
-        f"{number(last['counterfactual'])} by {WITHOUT[method]}. {result.text}"
+        f"{_subject(result)}, {in_words(rows['period'].iloc[0])} to {in_words(last['period'])}, "
+        f"event in {in_words(asked['event'])}: in the last period {number(last['value'])} "
+        f"observed, {number(last['counterfactual'])} on the dashed line ({WITHOUT[method]}). "
+        f"{result.text}"
     )
     return Picture(figure, alt)
 
