@@ -22,6 +22,7 @@ from evidence.synthesis.certainty import (
     risk_of_bias,
     suggested_imprecision,
     suggested_inconsistency,
+    suggested_judgements,
     suggested_risk_of_bias,
 )
 from evidence.synthesis.certainty_findings import (
@@ -29,7 +30,7 @@ from evidence.synthesis.certainty_findings import (
     plain_line,
     summary_of_findings,
 )
-from evidence.synthesis.pool import PREDICTION_I2, PREDICTION_STUDIES
+from evidence.synthesis.pool import PREDICTION_I2, PREDICTION_STUDIES, pool
 
 CITED = Judgement(0, "no concern", "Smith 2020, table 2")
 
@@ -206,6 +207,27 @@ def test_absolute_effects_of_other_measures_are_refused():
         absolute_effects(Estimate(key="pooled", value=0.5, measure="RR"), [1.5])
 
 
+@pytest.mark.parametrize(("k", "open_too"), [(2, ["inconsistency"]), (6, [])])
+def test_rules_judge_what_they_can_and_leave_the_rest_open(k, open_too):
+    names = [f"S{i}" for i in range(k)]
+    effects = pd.DataFrame({"study": names, "yi": [0.3, 0.5] * (k // 2), "vi": 0.04})
+    pooled = pool(effects, direction_better="higher", measure="SMD")
+    bias = risk_of_bias(judged(*[(name, "D1", "low") for name in names]))
+
+    with_bias, without = suggested_judgements(pooled, bias=bias), suggested_judgements(pooled)
+
+    assert set(with_bias) == {"imprecision", "inconsistency", "risk of bias"} - set(open_too)
+    assert set(without) == set(with_bias) - {"risk of bias"}
+    assert all(one.source == BY_RULE for one in with_bias.values())
+
+
+def test_rules_take_no_effect_of_a_ratio_as_one():
+    effects = pd.DataFrame({"study": ["A", "B", "C"], "yi": [-0.1, 0.1, 0.0], "vi": 0.01})
+    pooled = pool(effects, direction_better="higher", measure="RR")
+
+    assert suggested_judgements(pooled)["imprecision"].levels == -1
+
+
 def test_every_domain_stands_in_the_table_and_open_ones_are_not_rated():
     by_rule = Judgement(-1, "the interval includes no effect", BY_RULE)
     table = certainty("rct", {"imprecision": by_rule, "risk of bias": CITED}).table
@@ -310,6 +332,7 @@ def test_the_plain_sentence_knows_which_side_is_good_and_when_nothing_is_clear()
 def test_the_methods_page_states_the_rules_as_the_code_has_them():
     methods = (Path(__file__).parents[1] / "book" / "methods.md").read_text(encoding="utf-8")
 
-    assert LOW_ENOUGH == 50 and "carry less than half of the weight" in methods
+    assert LOW_ENOUGH == 50
+    assert "carry less than half of the weight" in methods
     assert f"fewer than {PREDICTION_STUDIES} studies or an I² below {PREDICTION_I2:g} %" in methods
     assert all(f"- {domain}:" in methods for domain in ("risk of bias", "inconsistency"))

@@ -43,7 +43,8 @@ def bubble(
 ) -> Picture:
     """Draw effects against one numeric moderator, with the regression line and its interval.
 
-    Bubbles have areas in proportion to the weights; the band is the interval of the mean effect.
+    Bubbles have areas in proportion to the weights; the band is the interval of the mean effect
+    (none after Kenward-Roger, whose covariance cannot be rebuilt from the coefficients).
 
     Parameters
     ----------
@@ -76,7 +77,8 @@ def bubble(
     grid = np.linspace(x.min(), x.max(), 60)
     mean, half = _line(result.table, np.column_stack([np.ones(len(x)), x]), weights, grid)
     figure, axes = canvas(3.5)
-    axes.fill_between(grid, mean - half, mean + half, color=BAND, zorder=0, linewidth=0)
+    if result.settings.get("test") != "kenward_roger":
+        axes.fill_between(grid, mean - half, mean + half, color=BAND, zorder=0, linewidth=0)
     axes.plot(grid, mean, color=ORANGE, linewidth=1.5, gid="line")
     size = 8 + 130 * weights / weights.max()
     axes.scatter(x, y, s=size, color=BLUE, alpha=0.65, edgecolor="white", linewidth=0.6)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
+from evidence.synthesis.measures import MEASURES
 
 BY_RULE = "by rule, not yet judged by a person"
 
@@ -315,6 +316,34 @@ def suggested_inconsistency(pooled: Estimate, prediction: Estimate, null: float 
     if clear and crosses:
         return Judgement(-1, "a new study may find the opposite of the pooled effect", BY_RULE)
     return Judgement(0, "the prediction interval adds no doubt about the direction", BY_RULE)
+
+
+def suggested_judgements(
+    result: Result, *, bias: Result | None = None, difference: float | None = None
+) -> dict[str, Judgement]:
+    """Return the judgements that stated rules allow on a pooled result; the others stay open.
+
+    Parameters
+    ----------
+    result
+        What `evidence.synthesis.pool.pool` returned. Without a prediction interval (fewer than
+        three studies) inconsistency stays open.
+    bias
+        What `risk_of_bias` returned for the studies; without it risk of bias stays open.
+    difference
+        Minimal important difference, or None where none is stated.
+    """
+    found = {one.key: one for one in result.estimates}
+    pooled = found["pooled"]
+    known = MEASURES[pooled.measure].null if pooled.measure in MEASURES else 0.0
+    null = 0.0 if known is None else known
+    judgements = {"imprecision": suggested_imprecision(pooled, difference, null)}
+    if "prediction" in found:
+        judgements["inconsistency"] = suggested_inconsistency(pooled, found["prediction"], null)
+    if bias is not None:
+        weights = dict(zip(result.table["study"], result.table["weight"], strict=True))
+        judgements["risk of bias"] = suggested_risk_of_bias(bias, weights)
+    return judgements
 
 
 def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
