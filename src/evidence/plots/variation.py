@@ -582,8 +582,9 @@ def run_chart(result: Result) -> Picture:
     rows, asked = result.table, result.settings
     figure, axes = canvas(3.5)
     name = ", ".join(part for part in (asked["indicator"], asked["area"]) if part)
-    axes.set_title(short(name, 46))
+    headline(axes, name)
     axes.set_ylabel(asked["unit"] or "value")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     at = np.arange(len(rows))
     axes.plot(at, rows["value"], color=style.FAINT, linewidth=1.2, zorder=1)
     for stretch, part in rows.assign(at=at).groupby("stretch"):
