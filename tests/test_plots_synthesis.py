@@ -428,3 +428,13 @@ def test_pictures_of_what_they_cannot_show_are_refused():
         plots.specification_curve(nothing)
     with pytest.raises(DataError, match="a network graph needs study"):
         plots.network_graph(pd.DataFrame({"study": ["1"]}))
+
+
+def test_every_picture_of_a_synthesis_is_offered_by_name():
+    names = {
+        "forest", "contour_funnel", "baujat", "bubble", "labbe", "network_graph", "league",
+        "specification_curve", "traffic_light", "bias_shares", "side_by_side", "pooled_rows",
+    }  # fmt: skip
+
+    assert names <= set(dir(plots))
+    assert all(callable(getattr(plots, name)) for name in names)

@@ -588,7 +588,8 @@ def _footnote(result: Result) -> str:
     decimals = decimals_for(tau2.low, tau2.high)
     test = {"hartung_knapp": "Hartung-Knapp", "kenward_roger": "Kenward-Roger"}
     method = f"{settings['tau2']}, {test.get(str(settings['test']), settings['test'])}"
-    return f"τ² {number(tau2.value, max(decimals, 2))}; {share}; {method}"
+    spread = number(tau2.value, max(decimals, 2)) if tau2.value else "0"
+    return f"τ² {spread}; {share}; {method}"
 
 
 def _forest_alt(

@@ -402,7 +402,7 @@ def _and(names: Sequence[str]) -> str:
 
 def _graded(domain: str, judgement: Judgement | None) -> dict[str, Any]:
     if judgement is None:
-        reason = "no rule is stated and no person has judged it"
+        reason = "not judged by a person, and no rule applies"
         return {
             "domain": domain,
             "judgement": "not rated",
