@@ -185,7 +185,7 @@ def test_lights_of_bias_stand_beside_each_study_with_symbol_and_colour():
     axes = picture.figure.axes[0]
 
     lights = [dot for dot in axes.collections if dot.get_gid() == "light"]
-    assert len(lights) == 9
+    assert sum(len(dot.get_offsets()) for dot in lights) == 9
     assert len({tuple(dot.get_facecolor()[0]) for dot in lights}) == 3
     drawn = texts(picture)
     assert (drawn.count("+"), drawn.count("s"), drawn.count("−")) == (6, 1, 2)

@@ -125,6 +125,10 @@ class Beside:
         """Heading of a domain: A, B … and O for the overall judgement."""
         return "O" if self.domains[at] == "overall" else "ABCDEFGHIJKLMN"[at]
 
+    def light_at(self, at: int) -> float:
+        """Inches from the left edge to the middle of a domain's lights."""
+        return NAME + COLUMN * len(self.columns) + DOT * (at + 0.5)
+
 
 @drawn
 def forest(
@@ -187,6 +191,7 @@ def forest(
     _headings(sheet, pooled.measure, pooled.level, beside=beside)
     for at, (kind, row) in enumerate(rows):
         _draw_row(sheet, at, kind, row, (studies, beside, decimals, pooled.measure))
+    _lights(sheet, rows, beside)
     _summary(sheet, len(rows) + 0.75, result, predicted, decimals)
     _reference_lines(axes, pooled, len(rows) + 0.1)
     _effect_axis(axes, pooled.measure)
@@ -264,7 +269,7 @@ def _draw_row(sheet: Sheet, at: int, kind: str, row: Any, about: tuple[Any, ...]
     studies, beside, decimals, measure = about
     if kind == "study":
         _study(sheet, at, row, decimals, float(studies["weight"].max()))
-        _lights(sheet, at, row, beside)
+        _text_columns(sheet, at, row, beside)
     elif kind == "heading":
         name, count, pooled = row
         words = f"{count} stud{'ies' if count != 1 else 'y'}" + ("" if pooled else ", not pooled")
@@ -366,15 +371,11 @@ def _headings(
         for at, heading in enumerate(beside.columns.values()):
             sheet.write(_column_at(at), -1.0, short(heading, 9), "right", **words)
         for at in range(len(beside.domains)):
-            sheet.write(_light_at(beside, at), -1.0, beside.letter(at), "center", **words)
+            sheet.write(beside.light_at(at), -1.0, beside.letter(at), "center", **words)
 
 
 def _column_at(at: int) -> float:
     return NAME + COLUMN * (at + 1) - 0.1
-
-
-def _light_at(beside: Beside, at: int) -> float:
-    return NAME + COLUMN * len(beside.columns) + DOT * (at + 0.5)
 
 
 def _study(sheet: Sheet, at: int, study: pd.Series, decimals: int, heaviest: float) -> None:
@@ -419,18 +420,31 @@ def _figures(
     sheet.write(sheet.weight_at, at, last, "right", **(words or {"color": QUIET}))
 
 
-def _lights(sheet: Sheet, at: int, study: pd.Series, beside: Beside) -> None:
-    place = blended_transform_factory(sheet.axes.transAxes, sheet.axes.transData)
+def _text_columns(sheet: Sheet, at: int, study: pd.Series, beside: Beside) -> None:
     for column, name in enumerate(beside.columns):
         sheet.write(_column_at(column), at, _cell(study[name]), "right", color=QUIET)
-    for column, domain in enumerate(beside.domains):
-        judgement = str(beside.bias.loc[study["study"], domain])
-        inches = _light_at(beside, column)
+
+
+def _lights(sheet: Sheet, rows: list[tuple[str, Any]], beside: Beside) -> None:
+    """Draw the lights of all studies, one collection per judgement."""
+    place = blended_transform_factory(sheet.axes.transAxes, sheet.axes.transData)
+    spots: dict[str, list[tuple[float, int]]] = {}
+    for at, row in enumerate(rows):
+        if row[0] != "study":
+            continue
+        for column, domain in enumerate(beside.domains):
+            judgement, inches = (
+                str(beside.bias.loc[row[1]["study"], domain]),
+                beside.light_at(column),
+            )
+            spots.setdefault(judgement, []).append(((inches - sheet.left) / sheet.inside, at))
+            sheet.write(inches, at, symbol(judgement), "center", fontsize=6.6, va="center_baseline")
+    for judgement, places in spots.items():
+        across, down = np.array(places).T
         sheet.axes.scatter(
-            (inches - sheet.left) / sheet.inside, at, s=66, color=COLOURS.get(judgement, FAINT),
+            across, down, s=66, color=COLOURS.get(judgement, FAINT),
             linewidths=0, clip_on=False, transform=place, gid="light",
         )  # fmt: skip
-        sheet.write(inches, at, symbol(judgement), "center", fontsize=6.6, va="center_baseline")
 
 
 def _cell(value: Any) -> str:
