@@ -1,4 +1,7 @@
-"""Likeness of neighbours: a hand case, random maps, properties, refusals."""
+"""Likeness of neighbours: a hand case, figures of esda, random maps, properties, refusals."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -47,6 +50,43 @@ def test_a_chain_of_four_has_the_moran_worked_out_by_hand():
     assert result["moran_expected"].value == pytest.approx(-1 / 3)
     # squared differences of neighbours: 0, 4, 0; C = 3 × 2 × 4 / (2 × 6 × 4)
     assert result["geary"].value == pytest.approx(0.5)
+
+
+ESDA = {
+    "moran": 0.230910448845858,
+    "moran_expected": -0.0101010101010101,
+    "moran_variance": 0.00406513368576099,
+    "moran_variance_normal": 0.00425295388399556,
+    "moran_z": 3.78007377117181,
+    "moran_z_normal": 3.69566294041449,
+    "moran_p": 0.000156781898729853,
+    "geary": 0.727291239594933,
+    "geary_variance": 0.00564359306490434,
+}
+"""Printed by esda 2.9.0 (Moran and Geary, weights standardised by row) for the map below."""
+
+ESDA_LOCAL = [0.624764018128, 0.655686433992, 0.258515818693, 0.0637066169541, 4.45678880177]
+ESDA_G = [-1.54036975935, -0.913439350608, -1.95385518242, -1.84888573433, 3.51348361411]
+
+
+def test_a_map_of_100_counties_has_the_figures_of_esda():
+    """Its local Moran divides by the variance over n - 1, ours by that over n."""
+    file = Path(__file__).parent / "reference" / "variation" / "moran_nc_sids.json"
+    case = json.loads(file.read_text())
+    codes = [str(at) for at in range(len(case["input"]["y"]))]
+    near = {
+        code: [str(other) for other in row]
+        for code, row in zip(codes, case["params"]["neighbours"], strict=True)
+    }
+    table = pd.DataFrame({"area_code": codes, "value": case["input"]["y"]})
+
+    result = spatial.autocorrelation(table, neighbours=near, permutations=9)
+
+    found = {key: result[key].value for key in ESDA}
+    assert found == pytest.approx(ESDA, rel=1e-12)
+    local = result.table["local_moran"].head(5) * (len(codes) - 1) / len(codes)
+    assert local.tolist() == pytest.approx(ESDA_LOCAL, rel=1e-10)
+    assert result.table["local_g"].head(5).tolist() == pytest.approx(ESDA_G, rel=1e-10)
 
 
 def test_the_moments_are_those_of_all_orders_of_the_values():
