@@ -14,13 +14,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbformat.reader import NotJSONError
 from papermill.exceptions import PapermillExecutionError
 
 from evidence.errors import RunError
@@ -366,19 +366,18 @@ def _cell_failed(plan: Planned, output: Path, error: PapermillExecutionError) ->
 
 def _strip(output: Path) -> None:
     """Drop times and random ids from an executed notebook, so that equal runs are equal files."""
-    try:
-        notebook = nbformat.read(output, as_version=4)
-    except (FileNotFoundError, NotJSONError):
+    notebook = read_json(output)
+    if notebook is None:
         return
-    notebook.metadata.pop("papermill", None)
-    for number, cell in enumerate(notebook.cells):
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
+    notebook["metadata"].pop("papermill", None)
+    for number, cell in enumerate(notebook["cells"]):
+        cell["metadata"].pop("papermill", None)
+        cell["metadata"].pop("execution", None)
+        if "injected-parameters" in cell["metadata"].get("tags", []):
             cell["id"] = "injected-parameters"
-        elif "papermill-error-cell-tag" in cell.metadata.get("tags", []):
+        elif "papermill-error-cell-tag" in cell["metadata"].get("tags", []):
             cell["id"] = f"failed-{number}"
-    nbformat.write(notebook, output)
+    write_json(output, notebook)
 
 
 def _without_effect(store: Store, outcome: Outcome, changed: Sequence[str]) -> tuple[str, ...]:
@@ -388,6 +387,7 @@ def _without_effect(store: Store, outcome: Outcome, changed: Sequence[str]) -> t
     return (f"no effect on results: {', '.join(changed)}",)
 
 
+@cache
 def _git_commit(root: Path) -> str:
     found = subprocess.run(
         ["git", "rev-parse", "HEAD"],

@@ -236,6 +236,7 @@ def _main_hidden() -> Iterator[None]:
 
 def _serve(connection_file: str, environment: dict[str, str], cwd: str) -> None:
     gc.freeze()  # what was imported is never garbage; looking through it copies its memory
+    gc.set_threshold(20_000, 20, 20)  # a page ends long before its garbage matters
     os.setsid()
     threading.Thread(target=_end_with_the_build, daemon=True).start()
     os.environ.clear()
