@@ -232,6 +232,8 @@ def small(**changes):
         "certainty": "not rated",
         "certainty_source": "",
         "last_search": "not stated",
+        "next_search": "not stated",
+        "citation": "a paper",
         "steps": "S1",
         "lessons": "L1",
         "principles": "",
@@ -469,6 +471,9 @@ def test_every_step_has_a_measure_or_says_why_not(material):
     assert steps.measure("S7", material).table["counts rounded to"].tolist() == [5]
     assert not steps.measure("S5", material).known
     assert steps.measure("S6", material).table["more people"].iloc[0].endswith("people a year")
+    dated = steps.measure("S8", replace(material, reviews=small(last_search="2024-01-01")))
+    assert dated.text.startswith("1 of 1 bodies of evidence and sites states when a last search")
+    assert dated.table["last search"].tolist() == ["2024-01-01; next: not stated"]
     with pytest.raises(DataError, match="a step must be one of"):
         steps.measure("S10", material)
 

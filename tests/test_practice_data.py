@@ -233,6 +233,7 @@ def test_every_row_of_the_published_syntheses_stands_once_among_the_findings():
 def test_the_registry_holds_every_indicator_case_and_intervention():
     table = registry.registry()
     assert table["entry"].is_unique
+    assert (table.loc[table["kind"] != "indicator", "citation"] != "").all()
     assert (table["kind"] == "indicator").sum() == len(data.indicators())
     assert (table["kind"] == "case").sum() == len(practice.cases())
     names = set(table["name"])

@@ -143,13 +143,14 @@ def registry() -> pd.DataFrame:
     -------
     DataFrame
         entry (unique), name, kind (synthesis, review, case, indicator), design (empty for an
-        indicator), certainty, certainty_source, last_search, steps, lessons, principles (ids
-        joined by spaces).
+        indicator), certainty, certainty_source, last_search, next_search, citation, steps, lessons,
+        principles (ids joined by spaces).
     """
     published = effects()
     rows = [row for each in practice.interventions() for row in _bodies(each, published)]
     rows += [
-        _entry(each.id, each.title, "case", each.design, each.tags) for each in practice.cases()
+        _entry(each.id, each.title, "case", each.design, each.tags, citation=each.source)
+        for each in practice.cases()
     ]
     for id in catalogue.indicators():
         stated = catalogue.definition(id)
@@ -477,7 +478,11 @@ def _bodies(each: Intervention, published: pd.DataFrame) -> list[dict[str, str]]
     tiers += [one.design for one in each.statements]
     tiers += [each.design] if each.review else []
     kind = "review" if each.review else "synthesis"
-    search = catalogue.protocol(each.review).search_date if _has_protocol(each.review) else ""
+    stated = catalogue.protocol(each.review).described() if _has_protocol(each.review) else {}
+    cited = published.loc[published["intervention_id"] == each.id, "citation"].tolist()
+    cited += [one.source for one in each.statements] + (
+        [catalogue.dataset(each.review).publication] if each.review else []
+    )
     return [
         _entry(
             f"{each.id}:{design}",
@@ -487,7 +492,9 @@ def _bodies(each: Intervention, published: pd.DataFrame) -> list[dict[str, str]]
             each.tags,
             certainty=each.certainty,
             certainty_source=each.certainty_source,
-            last_search=search or practice.NOT_STATED,
+            last_search=stated.get("Last search", practice.NOT_STATED),
+            next_search=stated.get("Next search", practice.NOT_STATED),
+            citation="; ".join(dict.fromkeys(cited)),
         )
         for design in dict.fromkeys(tiers)
     ]
@@ -506,6 +513,8 @@ def _entry(
     certainty: str = "not rated",
     certainty_source: str = "",
     last_search: str = practice.NOT_STATED,
+    next_search: str = practice.NOT_STATED,
+    citation: str = "",
 ) -> dict[str, str]:
     return {
         "entry": entry,
@@ -515,6 +524,8 @@ def _entry(
         "certainty": certainty,
         "certainty_source": certainty_source,
         "last_search": last_search,
+        "next_search": next_search,
+        "citation": citation,
         **_tag_words(tags),
     }
 

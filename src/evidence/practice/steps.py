@@ -35,7 +35,7 @@ class Material:
     findings
         One row for each outcome of a source, with reported_by.
     reviews
-        One row for each body of evidence: name, kind, last_search.
+        One row for each body of evidence: name, kind, last_search, next_search, citation.
     gradients
         Slopes by deprivation of indicators that have figures by group: a table of period, sii,
         sii_low and sii_high, the latest period last.
@@ -291,14 +291,20 @@ def completeness(material: Material) -> Result:
 
 
 def searches(material: Material) -> Result:
-    """Return when each body of evidence was last searched for (S8)."""
+    """Return when each body of evidence was searched for and will be, and its citation (S8)."""
     rows = material.reviews[material.reviews["kind"] != "indicator"]
-    table = rows[["name", "kind", "last_search"]].drop_duplicates().reset_index(drop=True)
-    dated = int((table["last_search"] != "not stated").sum())
+    columns = ["name", "last_search", "next_search", "citation"]
+    table = rows[columns].drop_duplicates().reset_index(drop=True)
+    dated, due = (int((table[name] != "not stated").sum()) for name in columns[1:3])
+    searched = [
+        last if last == "not stated" else f"{last}; next: {following}"
+        for last, following in zip(table["last_search"], table["next_search"], strict=True)
+    ]
     return Result(
         text=f"{dated} of {len(table)} bodies of evidence and sites "
-        f"{'states' if dated == 1 else 'state'} when a last search was made.",
-        table=table.rename(columns={"last_search": "last search"}),
+        f"{'states' if dated == 1 else 'state'} when a last search was made, {due or 'none'} when "
+        "the next is due; each has a citation.",
+        table=table[["name"]].assign(**{"last search": searched, "citation": table["citation"]}),
         settings={"method": "searches"},
     )
 
