@@ -41,6 +41,15 @@ def test_a_steady_series_has_no_signal():
     assert "routine variation" in result.text
 
 
+@pytest.mark.parametrize("value", [100 / 3, 0.1, 1e6 / 7])
+def test_a_constant_series_has_no_signal_although_its_mean_is_rounded(value):
+    result = chart([value] * 24)
+
+    assert result["signals"].value == 0
+    assert set(result.table["rule"]) == {""}
+    assert result["lower"].value == result["upper"].value == pytest.approx(value)
+
+
 @pytest.mark.parametrize(
     ("values", "rule", "members"),
     [

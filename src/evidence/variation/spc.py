@@ -31,6 +31,9 @@ SHORT = 12
 """Below this number of points limits are provisional (Making Data Count)."""
 SIGNALS = ("improvement", "concern", "neutral high", "neutral low")
 """Points that differ from routine variation and may be read as change."""
+ROUNDING = 1e-12
+"""Differences below this part of the numbers subtracted are rounding of the machine."""
+
 RULES = ("outside limits", "trend", "two of three", "shift")
 """Rules in their order: a point that breaks several is named by the first."""
 
@@ -65,7 +68,7 @@ def _chart(
     known = ~np.isnan(value)
     judged = known & ~settling
     linked = linked & judged & np.concatenate(([False], judged[:-1]))
-    step = np.concatenate(([np.nan], np.diff(value)))
+    step = _beyond_noise(np.concatenate(([np.nan], np.diff(value))), value)
     moving = np.where(linked, np.abs(step), np.nan)
     used = judged if baseline is None else judged & (_order(segment, judged) < baseline)
     mean = _segment_mean(value, segment, used)
@@ -74,11 +77,13 @@ def _chart(
     ranged = used & linked
     typical = _segment_mean(moving, segment, ranged)
     if screen:
-        typical = _segment_mean(moving, segment, ranged & (moving < SCREEN_FACTOR * typical))
+        within = (moving < SCREEN_FACTOR * typical) | (typical == 0)
+        typical = _segment_mean(moving, segment, ranged & within)
     reach = LIMIT_FACTOR * typical
-    side = np.where(known, np.sign(value - mean), 0)
-    outside = known & (np.abs(value - mean) > reach)
-    close = known & ~outside & (np.abs(value - mean) > reach * 2 / 3)
+    away = _beyond_noise(value - mean, mean)
+    side = np.where(known, np.sign(away), 0)
+    outside = known & (np.abs(away) > reach)
+    close = known & ~outside & (np.abs(away) > reach * 2 / 3)
     rule = np.select(
         [outside, _trend(step, linked), _two_of_three(close, side, linked), _shift(side, linked)],
         RULES,
@@ -94,6 +99,11 @@ def _chart(
         rule=rule,
         side=direction,
     )
+
+
+def _beyond_noise(difference: Array, size: Array) -> Array:
+    """Return differences, those that are rounding of the numbers subtracted being none."""
+    return np.where(np.abs(difference) <= ROUNDING * np.abs(size), 0.0, difference)
 
 
 def _order(segment: Array, counted: Array) -> Array:
@@ -654,7 +664,8 @@ def _laney(
     variance = centre * (1 - centre) if measure == "proportion" else centre
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.sqrt(variance / n)
-        z = np.where(rows["value"].notna(), (x / n - centre) / error, np.nan)
+        away = _beyond_noise(x / n - centre, centre)
+        z = np.where(rows["value"].notna(), away / error, np.nan)
     chart = _chart(
         z,
         segment,
