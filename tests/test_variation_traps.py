@@ -63,12 +63,12 @@ def every_random_method():
 
 
 def test_no_method_draws_from_or_resets_the_callers_random_numbers():
-    np.random.seed(20)  # noqa: NPY002
-    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    np.random.seed(20)
+    before = np.random.get_state()[1].tolist()
 
     every_random_method()
 
-    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+    assert np.random.get_state()[1].tolist() == before
 
 
 def test_a_tiny_area_is_judged_by_exact_limits_at_its_own_size():
