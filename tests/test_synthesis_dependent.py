@@ -70,12 +70,21 @@ def test_no_other_variances_have_a_higher_likelihood():
 
 
 def test_a_variance_of_zero_is_found_and_said():
-    effects = EFFECTS.assign(yi=np.tile([0.1, 0.3, 0.5], 15), vi=0.05)
+    wave = 0.01 * np.sin(np.arange(45))
+    effects = EFFECTS.assign(yi=np.tile([0.1, 0.3, 0.5], 15) + wave, vi=0.05)
 
     result = pool_levels(effects, direction_better="higher", measure="SMD")
 
     assert result["sigma2_between"].value == 0.0
     assert "boundary" in [caution.kind for caution in result.cautions]
+
+
+def test_studies_that_agree_exactly_have_no_robust_interval_and_say_so():
+    effects = EFFECTS.assign(yi=np.tile([0.1, 0.3, 0.5], 15), vi=0.05)
+
+    result = pool_levels(effects, direction_better="higher", measure="SMD")
+
+    assert result.reason == "the studies agree exactly, so the robust interval has no width"
 
 
 def test_the_profile_interval_holds_the_estimate():

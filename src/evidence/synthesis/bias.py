@@ -336,7 +336,7 @@ def _missing_side(y: Array, v: Array) -> str:
 
 def _trimmed(
     y: Array, v: Array, side: str, estimator: str, chosen: dict[str, Any]
-) -> tuple[int | None, float, Array, Array]:
+) -> tuple[int | None, float | None, Array, Array]:
     """Return how many are missing, its standard error, and the mirrored studies."""
     flip = -1.0 if side == "right" else 1.0
     order = np.argsort(flip * y, kind="stable")
@@ -371,8 +371,11 @@ def _missing_count(centred: Array, estimator: str) -> float:
     return k - 0.5 - float(np.sqrt(inner)) if inner >= 0 else float("nan")
 
 
-def _count_error(k: int, k0: float, estimator: str) -> float:
-    """Return the standard error of the number, from its estimate before rounding."""
+def _count_error(k: int, k0: float, estimator: str) -> float | None:
+    """Return the standard error of the number, from its estimate before rounding.
+
+    `None` where its variance would be negative, as where all effects are equal.
+    """
     if estimator == "R0":
         return float(np.sqrt(2 * max(0.0, k0) + 2))
     spread = (
@@ -384,6 +387,8 @@ def _count_error(k: int, k0: float, estimator: str) -> float:
         - 18 * k * k0
         + 6 * k**2 * k0
     ) / 24
+    if spread < 0:
+        return None
     if estimator == "L0":
         return float(4 * np.sqrt(spread) / (2 * k - 1))
     return float(2 * np.sqrt(spread) / np.sqrt((k - 0.5) ** 2 - k0 * (2 * k - k0 - 1)))

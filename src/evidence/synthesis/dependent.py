@@ -204,8 +204,9 @@ class Robust:
 
     @property
     def statistic(self) -> Array:
-        """t statistics."""
-        return self.b / self.se
+        """t statistics; infinite where all effects of all clusters are equal."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(self.b / self.se)
 
     @property
     def p(self) -> Array:
@@ -433,6 +434,12 @@ def pool_levels(
     data = levels(usable["yi"], usable["vi"], usable[cluster], inner, rho=rho)
     fitted = fit_levels(data)
     found = robust(fitted, usable[cluster], correction)
+    if found.se[0] < 1e-7 * np.sqrt(fitted.vcov[0, 0]):
+        return Result.could_not(
+            "Not pooled",
+            "the studies agree exactly, so the robust interval has no width",
+            **settings,
+        )
     estimates = _level_estimates(fitted, found, clusters, measure, direction_better, level, outcome)
     pooled, decimals = estimates[0], decimals_for(estimates[0].low, estimates[0].high)
     subject = f"{outcome}: " if outcome else ""

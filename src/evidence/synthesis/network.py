@@ -331,11 +331,16 @@ def restricted_tau2(network: Network) -> float:
     if network.at(0.0).df <= 0:
         return 0.0
     unit = float(np.median(np.diag(network.s)))
-    grid = np.concatenate([[0.0], np.logspace(-5, 4, 40)]) * unit
+    widest = np.log10(max(1e4, 40 * float(np.ptp(np.r_[0.0, network.y])) ** 2 / unit))
+    grid = np.concatenate([[0.0], np.logspace(-5, widest, 40)]) * unit
     scores = np.array([_score(network, float(tau2)) for tau2 in grid])
     falls = np.flatnonzero((scores[:-1] > 0) & (scores[1:] <= 0))
     found = [
-        float(optimize.brentq(lambda t: _score(network, t), grid[at], grid[at + 1], rtol=1e-13))
+        float(
+            optimize.brentq(
+                lambda t: _score(network, t), grid[at], grid[at + 1], xtol=1e-14 * unit, rtol=1e-13
+            )
+        )
         for at in falls
     ]
     found += [0.0] if scores[0] <= 0 else []
@@ -390,10 +395,10 @@ def decompose(network: Network) -> Decomposition:
     return Decomposition(
         (total.q, total.df),
         (full.q, full.df),
-        (total.q - full.q, total.df - full.df),
+        (max(0.0, total.q - full.q), total.df - full.df),
         _design_table(network, full),
         float(np.sqrt(tau2)),
-        between,
+        max(0.0, between),
     )
 
 

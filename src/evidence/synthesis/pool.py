@@ -21,6 +21,9 @@ FEW_STUDIES = 5
 PREDICTION_STUDIES, PREDICTION_I2 = 20, 50.0
 """Below either, t(k-1) prediction intervals covered only about 83 to 92 % in simulation."""
 
+FAR_APART = 1e7
+"""Beyond this ratio of the largest to the smallest sampling variance one study decides all."""
+
 UNCONTROLLED = ("before_after", "descriptive")
 
 DESIGN_NAMES = {
@@ -496,6 +499,7 @@ def _cautions(
         *_left_out_caution(left_out),
         *_interval_cautions(fitted),
         *_prediction_cautions(fitted, predicted),
+        *_variance_caution(fitted),
     ]
     designs = _distinct(effects, "design")
     if len(designs) > 1:
@@ -561,6 +565,19 @@ def _interval_cautions(fitted: Fit) -> list[Caution]:
     if fitted.test == "hartung_knapp" and fitted.studies.df and raw < 1:
         found.append(_floor_caution(fitted, raw))
     return found
+
+
+def _variance_caution(fitted: Fit) -> list[Caution]:
+    ratio = float(fitted.studies.v.max() / fitted.studies.v.min())
+    if ratio <= FAR_APART:
+        return []
+    return [
+        Caution(
+            "suspected_error",
+            f"The largest sampling variance is {ratio:,.0f} times the smallest: check whether one "
+            "of them is wrong.",
+        )
+    ]
 
 
 def _floor_caution(fitted: Fit, raw: float) -> Caution:

@@ -181,8 +181,8 @@ def _check_numbers(y: Array, v: Array, x: Array) -> None:
 
 
 def _check_rank(r: Array, x: Array) -> None:
-    diagonal = np.abs(np.diag(r))
-    if len(x) < x.shape[1] or diagonal.min() < 1e-10 * np.linalg.norm(x, axis=0).max():
+    own = np.abs(np.diag(r))
+    if len(x) < x.shape[1] or (own <= 1e-10 * np.linalg.norm(x, axis=0)).any():
         raise DataError(
             f"moderators must be linearly independent and fewer than the studies; got "
             f"{x.shape[1]} columns over {len(x)} studies that are not. Leave one out."
