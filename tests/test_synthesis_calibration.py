@@ -64,9 +64,9 @@ def test_the_same_seed_gives_the_same_figures_in_each_cell(small):
 
 
 def test_the_words_state_coverage_beside_its_nominal_level_and_warn_of_prediction(small):
-    assert small.text.startswith("In 40 made-up reviews of each kind, Hartung-Knapp intervals at 9")
-    assert "Egger's test at 5 % errs in" in small.text
-    assert len(small.text.split()) <= 45
+    assert small.text.startswith("Made-up reviews, 40 of each kind: 95 % Hartung-Knapp intervals")
+    assert "Egger's 5 % test errs in" in small.text
+    assert len(small.text.split()) <= 40
     warning = next(item.text for item in small.cautions if item.kind == "prediction_interval")
     assert "fewer than 20 studies or I² below 50 %" in warning
     assert small["t_k_minus_1.lowest"].value == small.table["t_k_minus_1"].min()

@@ -150,9 +150,9 @@ def _range(values: pd.Series) -> str:
 
 def _sentence(table: pd.DataFrame, sets: int, level: float) -> str:
     return (
-        f"In {sets:,} made-up reviews of each kind, Hartung-Knapp intervals at {100 * level:g} % "
-        f"hold the mean in {_range(table['no_floor'])}, prediction intervals a new study in "
-        f"{_range(table['t_k_minus_1'])}; Egger's test at {100 - 100 * level:g} % errs in "
+        f"Made-up reviews, {sets:,} of each kind: {100 * level:g} % Hartung-Knapp intervals hold "
+        f"the mean in {_range(table['no_floor'])}, prediction intervals a new study in "
+        f"{_range(table['t_k_minus_1'])}; Egger's {100 - 100 * level:g} % test errs in "
         f"{_range(table['egger'])}."
     )
 
