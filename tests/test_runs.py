@@ -18,7 +18,7 @@ import pytest
 from evidence.data import catalogue
 from evidence.errors import RunError
 from evidence.results import Conclusion, Estimate, Result
-from evidence.runs import execute, identity, store
+from evidence.runs import execute, identity, preloading, store
 from evidence.runs.compare import compare
 from evidence.runs.execute import run_page, run_pages
 from evidence.runs.fresh import states
@@ -584,7 +584,7 @@ def test_a_notebook_reads_only_modules_that_its_id_covers(workbook):
         'text=\\" \\".join(m for m in __import__(\\"sys\\").modules if m[:8] == \\"evidence\\")',
     )
 
-    outcome = run_page(workbook, page("good"))
+    outcome = run_page(workbook, page("good"), forked=False)
 
     loaded = results(workbook, outcome.run)["results"]["found"]["text"].split()
     covered = identity.code_hashes(workbook / "notebooks/broken/good.ipynb")
@@ -592,6 +592,40 @@ def test_a_notebook_reads_only_modules_that_its_id_covers(workbook):
         name for name in loaded if name not in covered and not name.startswith(identity.UNRELATED)
     ]
     assert missing == []
+
+
+def test_the_code_is_read_for_its_hash_before_any_kernel_imports_it(workbook, monkeypatch):
+    happened = []
+    real_hashes, real_kernels = identity.code_hashes, execute.kernel_manager
+    monkeypatch.setattr(
+        identity, "code_hashes", lambda path: happened.append("hash") or real_hashes(path)
+    )
+    monkeypatch.setattr(
+        execute, "kernel_manager", lambda **how: happened.append("kernel") or real_kernels(**how)
+    )
+
+    run_pages(workbook, [page("good")])
+    built, happened[:] = list(happened), []
+    run_page(workbook, page("good", id="other"))
+
+    assert built[:2] == ["hash", "kernel"]
+    assert happened[:2] == ["hash", "kernel"]
+
+
+def test_a_module_that_cannot_be_imported_is_left_to_the_pages_that_use_it(monkeypatch):
+    real, asked = preloading.import_module, []
+
+    def broken(name):
+        asked.append(name)
+        if name == "evidence.synthesis.pool":
+            raise SyntaxError("half written")
+        return real(name)
+
+    monkeypatch.setattr(preloading, "import_module", broken)
+    preloading.import_parts()
+
+    assert "evidence.synthesis.pool" in asked
+    assert "evidence.variation.limits" in asked
 
 
 def test_the_catalogue_notes_are_forgotten_between_runs(workbook):

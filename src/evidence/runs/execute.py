@@ -238,6 +238,7 @@ def run_page(
     """
     plan = planned(root, page, overrides)
     own = planned(root, page)
+    identity.code_hashes(plan.notebook)  # before kernels import this code
     with runner(root, f"evidence run {page.id}", forked=forked) as running:
         outcome = running.run(plan, publish=plan.parameters == own.parameters)
     if outcome.state == "failed" or plan.parameters == own.parameters:
@@ -287,6 +288,8 @@ def run_pages(
     """
     plans = {page.id: planned(root, page) for page in pages if page.notebook}
     order = _needs(plans)
+    for notebook in {plan.notebook for plan in plans.values()}:
+        identity.code_hashes(notebook)  # before kernels import this code
     with (
         runner(root, "evidence build", forked=forked, cell_seconds=cell_seconds) as running,
         ThreadPoolExecutor(max_workers=jobs) as pool,

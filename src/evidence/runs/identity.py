@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +26,7 @@ UNRELATED = (
     "evidence.data.templates",
     "evidence.runs.execute",
     "evidence.runs.kernels",
+    "evidence.runs.preloading",
     "evidence.runs.compare",
     "evidence.runs.identity",
     "evidence.runs.store",
@@ -84,15 +86,17 @@ def code_hashes(notebook: Path) -> dict[str, str]:
 
 
 def _imported_by_notebook(notebook: Path) -> set[str]:
-    names: set[str] = {"evidence"}
-    for cell in read_cells(notebook):
-        if cell["cell_type"] == "code":
-            try:
-                tree = ast.parse("".join(cell["source"]))
-            except SyntaxError:
-                continue
-            names |= set(_known(_mentioned(tree)))
-    return names
+    cells = [cell for cell in read_cells(notebook) if cell["cell_type"] == "code"]
+    return {"evidence", *_imported_by_cells(tuple("".join(cell["source"]) for cell in cells))}
+
+
+@cache
+def _imported_by_cells(sources: tuple[str, ...]) -> frozenset[str]:
+    names: set[str] = set()
+    for source in sources:
+        with suppress(SyntaxError):
+            names |= set(_known(_mentioned(ast.parse(source))))
+    return frozenset(names)
 
 
 @cache

@@ -1,7 +1,7 @@
 """Kernels forked from a process that has only imported: seven times cheaper than starting anew.
 
-A `multiprocessing` forkserver imports the scientific libraries once, single-threaded and without
-drawing, computing or opening a socket; each kernel is a fresh fork of it.
+A `multiprocessing` forkserver imports the scientific libraries and `evidence` once,
+single-threaded and without drawing, computing or opening a socket; each kernel is a fresh fork.
 Plain kernels give identical results and serve on Windows or by choice.
 """
 
@@ -42,6 +42,7 @@ PRELOAD = (
     "pandas",
     "pandas.io.formats.csvs",
     "pandas.io.formats.html",
+    "pandas.core.methods.to_dict",
     "pyarrow.pandas_compat",
     "pyarrow.dataset",
     "statsmodels.api",
@@ -53,8 +54,9 @@ PRELOAD = (
     "sklearn.neighbors",
     "sklearn.preprocessing",
     "narwhals._pandas_like.namespace",
+    "evidence.runs.preloading",
 )
-"""Imported once before forking: libraries only, never `evidence`."""
+"""Imported once before forking, in this order."""
 
 SINGLE_THREADED = {
     "OMP_NUM_THREADS": "1",

@@ -1,0 +1,41 @@
+"""Imports all that pages compute with, so that the fork server does it once for every kernel.
+
+The runs of a build state the code as it was when the build began (`identity.code_hashes` is asked
+first); kernels that fork from here run that code, whatever is edited meanwhile.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from importlib import import_module
+from pkgutil import iter_modules
+
+import evidence
+
+PARTS = (
+    "data",
+    "disclosure",
+    "evaluation",
+    "plots",
+    "practice",
+    "results",
+    "synthesis",
+    "variation",
+    "runs.record",
+)
+
+
+def import_parts() -> None:
+    """Import every module of the parts that notebooks use.
+
+    One that cannot be imported is left out: it fails in the pages that use it, and in no other.
+    """
+    for part in PARTS:
+        with suppress(Exception):
+            package = import_module(f"{evidence.__name__}.{part}")
+            for module in iter_modules(getattr(package, "__path__", ())):
+                with suppress(Exception):
+                    import_module(f"{package.__name__}.{module.name}")
+
+
+import_parts()
