@@ -18,6 +18,7 @@ from bs4 import BeautifulSoup
 from book_workbook import ALT, BOX, a_notebook, a_result, point, write_run, write_workbook
 from evidence import book
 from evidence.book import building, facts, pieces
+from evidence.book.extension import clean_body
 from evidence.book.planning import plan
 from evidence.book.staging import linked, table_of_contents
 from evidence.errors import CatalogueError, RunError
@@ -503,3 +504,12 @@ def test_a_notebook_that_warned_fails_the_build(own: Path) -> None:
 
     with pytest.raises(RunError, match=r"page recovery, cell 6: .*must not write to stderr"):
         built(own)
+
+
+def test_a_number_and_its_per_cent_sign_stay_on_one_line_but_code_stays_as_written() -> None:
+    body = '<p>Of 52.0 % and 5 %.</p><pre tabindex="0">n = 7 % 2</pre><img alt="9 % more">'
+
+    assert clean_body(body) == (
+        "<p>Of 52.0\u00a0% and 5\u00a0%.</p>"
+        '<pre tabindex="0">n = 7 % 2</pre><img alt="9\u00a0% more">'
+    )

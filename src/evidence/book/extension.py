@@ -33,6 +33,7 @@ NUMBER = re.compile(
     r"(?P<page>[a-z0-9-]+)/(?P<result>[a-z0-9_]+)/(?P<key>[\w.-]+)"
     r"(?P<field>\[(low|high|n|k)\])?(?P<format>:[^:]+)?"
 )
+PER_CENT = re.compile(r"<(pre|code)\b.*?</\1>|(?<=\d) %", re.DOTALL)
 PLAIN_FORMAT = re.compile(r":,?(\.\d)?[df%]")
 
 
@@ -247,7 +248,10 @@ class RoundBrackets(AuthorYearReferenceStyle):
 
 
 def clean_body(body: str) -> str:
-    """Return a page's body without the attributes that fail accessibility checks or the policy."""
+    """Return a page's body without the attributes that fail accessibility checks or the policy.
+
+    A number and its per cent sign stay on one line, in code they stay as they were written.
+    """
     body = re.sub(r' role="(list|doc-biblioentry|doc-backlink|doc-noteref)"', "", body)
     body = re.sub(r"<pre(?![^>]*tabindex)", '<pre tabindex="0"', body)
     body = re.sub(r'<table class="(docutils|table)[^"]*"', '<table class="ev-table"', body)
@@ -256,7 +260,8 @@ def clean_body(body: str) -> str:
         '<div class="ev-scroll" tabindex="0" role="group" aria-label="Table">',
         body,
     )
-    return re.sub(r' style="[^"]*"', "", body)
+    body = re.sub(r' style="[^"]*"', "", body)
+    return PER_CENT.sub(lambda found: found[0] if found[1] else "\u00a0%", body)
 
 
 def bibliographies(
