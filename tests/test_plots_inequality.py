@@ -299,7 +299,7 @@ def test_a_slope_draws_groups_as_wide_as_their_people_and_the_line_of_the_index(
     fitted = np.interp(middles, [0, 100], [low, high])
     weight = result.table["population"]
     assert np.sum(weight * (result.table["value"] - fitted)) == pytest.approx(0, abs=1e-9)
-    assert f"{low:.1f} % to {high:.1f} %" in picture.alt
+    assert f"{low:.1f}\u00a0% to {high:.1f}\u00a0%" in picture.alt
 
 
 def test_every_borough_has_a_tile_with_the_figure_of_its_area():
@@ -340,7 +340,7 @@ def test_a_map_shades_every_outline_and_writes_the_figure_of_an_area_once():
     assert hatched.get_hatch() == "////"
     assert "City of London: one area with Hackney" in bar.get_xlabel()
     assert "Contains OS data © Crown copyright" in picture.figure._supxlabel.get_text()
-    assert "to 60.0 % (Area number 4)" in picture.alt
+    assert "to 60.0\u00a0% (Area number 4)" in picture.alt
 
 
 def test_a_map_writes_inside_the_largest_outline_of_a_borough():
@@ -370,7 +370,10 @@ def test_peers_stand_below_the_area_nearest_first():
 
     assert labels[0] == "Area number 2"
     assert labels[1].startswith("Area number 1 (")
-    assert "Recovery: Area number 2 52.0 %; areas most like it: Area number 1 50.0 %" in picture.alt
+    assert (
+        "Recovery: Area number 2 52.0\u00a0%; areas most like it: Area number 1 50.0\u00a0%"
+        in picture.alt
+    )
 
 
 def test_an_area_without_peers_is_refused():

@@ -149,8 +149,8 @@ def test_the_words_of_a_funnel_hold_its_key_numbers(result):
     low, high = result["minimum"].value, result["maximum"].value
 
     assert alt.startswith("Funnel plot of Recovery, 2019-20, 31 areas")
-    assert f"{low:.1f} %" in alt
-    assert f"{high:.1f} % (Area number 0)" in alt
+    assert f"{low:.1f}\u00a0%" in alt
+    assert f"{high:.1f}\u00a0% (Area number 0)" in alt
     assert "above the widened limits: Area number 0" in alt
 
 

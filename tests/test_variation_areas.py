@@ -62,7 +62,9 @@ def test_the_finding_names_the_largest_gap_for_the_worse(results):
     result = areas.profile(results, "A0", labels={"large": "Recovered"})
 
     assert result.text.startswith("Area 0: 2 of 3 indicators differ from all areas together")
-    assert "the largest gap for the worse is Recovered, 40.0 % against 50.0 %" in result.text
+    assert (
+        "the largest gap for the worse is Recovered, 40.0\u00a0% against 50.0\u00a0%" in result.text
+    )
     assert result["clear_worse"].value == 1
     assert Result.loads(result.dumps()) == result
 

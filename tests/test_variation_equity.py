@@ -40,7 +40,10 @@ def test_figures_have_wilson_intervals_and_the_gap_is_of_stated_groups_only():
     assert result["deprivation.g1"].low == pytest.approx(100 * low[0])
     assert result["deprivation.g1"].high == pytest.approx(100 * high[0])
     assert result["deprivation.gap"].value == 15
-    assert result.text == "Recovery, 2019-20: 45.0 % (2 Most) to 60.0 % (1 Least) by deprivation."
+    assert (
+        result.text
+        == "Recovery, 2019-20: 45.0\u00a0% (2 Most) to 60.0\u00a0% (1 Least) by deprivation."
+    )
 
 
 def test_the_gap_has_the_interval_of_newcombes_method():

@@ -105,13 +105,17 @@ def test_two_areas_of_two_groups_have_the_common_rate_ratio_of_both_tables():
         (
             (-1.8, -2.04, -1.6),
             "%",
-            "falls by 1.8 points from one group to the next (95 % 1.6 to 2.0)",
+            "falls by 1.8 points from one group to the next (95\u00a0% 1.6 to 2.0)",
         ),
-        ((0.5, 0.1, 0.9), "%", "rises by 0.5 points from one group to the next (95 % 0.1 to 0.9)"),
+        (
+            (0.5, 0.1, 0.9),
+            "%",
+            "rises by 0.5 points from one group to the next (95\u00a0% 0.1 to 0.9)",
+        ),
         (
             (-0.1, -0.4, 0.2),
             "%",
-            "changes by −0.1 points from one group to the next (95 % −0.4 to 0.2)",
+            "changes by −0.1 points from one group to the next (95\u00a0% −0.4 to 0.2)",
         ),
     ],
 )

@@ -45,8 +45,8 @@ def test_two_groups_at_40_and_60_have_the_indices_worked_out_by_hand():
 
 def test_the_words_name_both_ends_and_the_slope():
     assert indices([47.5, 50.0, 59.3]).text == (
-        "Recovery: 47.5 % in the most deprived of 3 groups and 59.3 % in the least, a gap of "
-        "11.8 points; the slope across all people is 17.7 points."
+        "Recovery: 47.5\u00a0% in the most deprived of 3 groups and 59.3\u00a0% in the least, a "
+        "gap of 11.8 points; the slope across all people is 17.7 points."
     )
 
 

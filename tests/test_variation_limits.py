@@ -130,7 +130,7 @@ def test_areas_that_do_not_differ_are_said_to_vary_no_more_than_chance():
     result = funnel(areas([50] * 12, [100] * 12), indicator="Recovery", unit="%")
 
     assert result["tau"].value == 0
-    assert "vary no more than chance alone makes them, around 50.0 %" in result.text
+    assert "vary no more than chance alone makes them, around 50.0\u00a0%" in result.text
     assert result.table["shrunken"].tolist() == pytest.approx([50.0] * 12)
 
 
@@ -281,10 +281,10 @@ def test_the_words_of_the_spread_carry_the_share_that_was_winsorised():
     result = funnel(spread(), trim=0.2, indicator="Recovery", unit="%")
     listed = limits.spread(result).table
 
-    assert listed["part"].str.contains("20 % winsorised").sum() == 1
-    assert any("20 % winsorised" in caution.text for caution in result.cautions)
+    assert listed["part"].str.contains("20\u00a0% winsorised").sum() == 1
+    assert any("20\u00a0% winsorised" in caution.text for caution in result.cautions)
     assert listed["stated"].str.endswith(" areas").sum() == 2
-    assert f"{result['tau'].value:.1f} points (95 % interval" in listed["stated"].iloc[0]
+    assert f"{result['tau'].value:.1f} points (95\u00a0% interval" in listed["stated"].iloc[0]
 
 
 def test_a_funnel_that_judged_nothing_has_no_spread_to_list():

@@ -92,7 +92,7 @@ def test_a_funnel_says_how_many_of_its_areas_chance_alone_would_put_outside():
 
     assert len(told) == 1
     assert "32 areas are judged at once" in told[0]
-    assert "1.6 outside the 95 % limits" in told[0]
+    assert "1.6 outside the 95\u00a0% limits" in told[0]
 
 
 def test_a_month_that_is_not_complete_is_shown_without_a_figure():

@@ -10,8 +10,8 @@ from evidence.variation import words
 @pytest.mark.parametrize(
     ("value", "unit", "written"),
     [
-        (52.04, "%", "52.0 %"),
-        (-0.8, "%", "−0.8 %"),
+        (52.04, "%", "52.0\u00a0%"),
+        (-0.8, "%", "−0.8\u00a0%"),
         (35.34, "per 1,000 adults", "35.3 per 1,000 adults"),
         (27455.0, "", "27,455"),
     ],

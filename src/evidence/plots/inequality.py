@@ -68,7 +68,7 @@ def _require(result: Result, method: str) -> None:
 
 
 def _level(result: Result) -> str:
-    return f"{result.settings['level'] * 100:g} %"
+    return f"{result.settings['level'] * 100:g}\u00a0%"
 
 
 def _equity_panel(axes: Axes, name: str, part: pd.DataFrame, whole: float | None) -> None:

@@ -127,7 +127,8 @@ def _funnel_lines(axes: Axes, result: Result, rows: pd.DataFrame) -> None:
             color=shade,
             linewidth=0,
             zorder=0,
-            label=f"{'usual spread' if widened else 'chance alone'}, {share.replace('_', '.')} %",
+            label=f"{'usual spread' if widened else 'chance alone'}, "
+            f"{share.replace('_', '.')}\u00a0%",
         )
     if widened:
         for edge in ("lower", "upper"):
@@ -137,7 +138,7 @@ def _funnel_lines(axes: Axes, result: Result, rows: pd.DataFrame) -> None:
                 color=style.QUIET,
                 linewidth=0.9,
                 linestyle=(0, (4, 3)),
-                label=f"chance alone, {wide.replace('_', '.')} %" if edge == "lower" else None,
+                label=f"chance alone, {wide.replace('_', '.')}\u00a0%" if edge == "lower" else None,
             )
     target = result.settings["target"]
     axes.axhline(target, color=style.INK, linewidth=1.0, zorder=1)
@@ -434,7 +435,7 @@ def caterpillar(result: Result, *, highlight: Sequence[str] = ()) -> Picture:
     axes.set_xlabel(asked["unit"] or "value")
     at = np.arange(len(rows))
     axes.hlines(
-        at, rows["low"], rows["high"], color=style.FAINT, linewidth=2.2, label="95 % interval"
+        at, rows["low"], rows["high"], color=style.FAINT, linewidth=2.2, label="95\u00a0% interval"
     )
     for judgement, (colour, marker) in MARKS.items():
         some = (rows["judgement"] == judgement).to_numpy()
@@ -507,7 +508,7 @@ def profile(result: Result) -> Picture:
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
     axes.set_xlabel(
         "← worse      standard deviations between areas      better →\n"
-        "grey: range of all areas; mark and bar: this area after noise, 95 %\n"
+        "grey: range of all areas; mark and bar: this area after noise, 95\u00a0%\n"
         "hollow: no direction is better, higher values to the right",
         fontsize=8.5,
     )

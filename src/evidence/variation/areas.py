@@ -453,8 +453,8 @@ def _variation_words(
         return f"{name}: {words.plural(areas, 'area')} vary no more than chance alone makes them."
     typical = 100 * np.sqrt(variance)
     return (
-        f"{name}: beyond chance, areas lie about {typical:.0f} % above or below their expectation "
-        f"(empirical-Bayes variance {variance:.3f}, {min(low, variance):.3f} to "
+        f"{name}: beyond chance, areas lie about {typical:.0f}\u00a0% above or below their "
+        f"expectation (empirical-Bayes variance {variance:.3f}, {min(low, variance):.3f} to "
         f"{max(high, variance):.3f}; SCV {found['scv']:.3f})."
     )
 

@@ -357,7 +357,7 @@ def _across_words(found: Estimate, name: str, score_label: str) -> str:
     clear = "above zero" if low > 0 else "below zero" if high < 0 else "which may be zero"
     return (
         f"{name}: across the averages of {words.plural(found.k or 0, 'area')} the correlation with "
-        f"{score_label} is {value} (95 % {ends[0]} to {ends[1]}), {clear}."
+        f"{score_label} is {value} (95\u00a0% {ends[0]} to {ends[1]}), {clear}."
     )
 
 

@@ -264,11 +264,11 @@ def in_steps(step: Estimate, unit: str, noun: str = "group") -> str:
     value, low, high = (float(end or 0.0) for end in (step.value, step.low, step.high))
     if low <= 0 <= high:
         ends = words.between(low, high, unit)
-        return f"changes by {words.gap(value, unit)} {onward} (95 % {ends})"
+        return f"changes by {words.gap(value, unit)} {onward} (95\u00a0% {ends})"
     least, most = sorted((abs(low), abs(high)))
     return (
         f"{'rises' if value > 0 else 'falls'} by {words.gap(abs(value), unit)} {onward} "
-        f"(95 % {words.between(least, most, unit)})"
+        f"(95\u00a0% {words.between(least, most, unit)})"
     )
 
 

@@ -336,7 +336,7 @@ def spread(result: Result) -> Result:
         return Result.could_not("Spread not known", result.reason)
     tau, unit = result["tau"], result.settings["unit"]
     rows = {
-        tau.measure: f"{words.gap(tau.value or 0.0, unit)} (95 % interval "
+        tau.measure: f"{words.gap(tau.value or 0.0, unit)} (95\u00a0% interval "
         f"{words.between(tau.low or 0.0, tau.high or 0.0, unit)})"
     }
     for key in ("phi_pearson", "phi_winsorised"):
@@ -495,7 +495,7 @@ def _estimates(
             key="phi_winsorised",
             value=spread.phi,
             measure=f"dispersion ratio: mean squared z on the {MEASURES[ask.measure]} scale, "
-            f"{spread.trim * 100:g} % winsorised at either end",
+            f"{spread.trim * 100:g}\u00a0% winsorised at either end",
             **about,
         ),
         *_tau_estimates(spread, tau, figures.slope * ask.multiplier, ask.unit, about),
@@ -555,7 +555,7 @@ def _outside_estimates(rows: pd.DataFrame, ask: _Question, about: dict[str, Any]
         Estimate(
             key=f"outside_{name}",
             value=int(np.isin(_position(rows, prefix, ask), ("above", "below")).sum()),
-            measure=f"areas outside the {ask.levels[-1] * 100:g} % limits {of}",
+            measure=f"areas outside the {ask.levels[-1] * 100:g}\u00a0% limits {of}",
             unit="areas",
             **about,
         )
@@ -593,8 +593,8 @@ def _finding(rows: pd.DataFrame, found: dict[str, Estimate], ask: _Question) -> 
     chance = ", so perhaps by chance alone" if low == 0 else ""
     return (
         f"{ask.subject}: areas differ by about {words.gap(size, ask.unit)} (standard deviation, "
-        f"95 % interval {words.between(low, high, ask.unit)}{chance}) around {ask.words(pooled)}; "
-        f"{words.share_of(len(outside), int(found['pooled'].k or 0), 'area')} "
+        f"95\u00a0% interval {words.between(low, high, ask.unit)}{chance}) around "
+        f"{ask.words(pooled)}; {words.share_of(len(outside), int(found['pooled'].k or 0), 'area')} "
         f"{words.verb(max(len(outside), 1), 'lies', 'lie')} beyond that usual spread{few}."
     )
 
@@ -636,8 +636,8 @@ def _cautions(
         Caution(
             "multiple_testing",
             f"{units} areas are judged at once: if they differed by chance alone, on average "
-            f"{expected} of them would lie outside the {ask.levels[-1] * 100:g} % limits and "
-            f"{narrow} outside the {ask.levels[0] * 100:g} % limits.",
+            f"{expected} of them would lie outside the {ask.levels[-1] * 100:g}\u00a0% limits and "
+            f"{narrow} outside the {ask.levels[0] * 100:g}\u00a0% limits.",
         )
     )
     return tuple(doubts)
@@ -689,9 +689,10 @@ def _spread_doubts(found: dict[str, Estimate], trim: float, ask: _Question) -> l
         Caution(
             "overdispersion",
             f"The variance of the figures is {words.number(phi)} times what chance makes it (φ, "
-            f"{trim * 100:g} % winsorised): {words.plural(alone, 'area')} "
-            f"{words.verb(alone, 'lies', 'lie')} outside the {ask.levels[-1] * 100:g} % limits of "
-            f"chance alone, {left or 'none'} outside limits that allow for the usual spread.",
+            f"{trim * 100:g}\u00a0% winsorised): {words.plural(alone, 'area')} "
+            f"{words.verb(alone, 'lies', 'lie')} outside the "
+            f"{ask.levels[-1] * 100:g}\u00a0% limits of chance alone, {left or 'none'} "
+            "outside limits that allow for the usual spread.",
         )
     ]
 

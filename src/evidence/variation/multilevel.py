@@ -548,7 +548,7 @@ def _finding(fit: _Fit, family: str, groups: int, indicator: str) -> str:
     if family == "gaussian":
         share = fit.sd**2 / (fit.sd**2 + (fit.residual or 0.0))
         return (
-            f"{name}: {100 * share:.0f} % of the variance lies between "
+            f"{name}: {100 * share:.0f}\u00a0% of the variance lies between "
             f"{words.plural(groups, 'group')} (standard deviation {words.number(fit.sd)})."
         )
     what = "odds differ" if family == "binomial" else "rate differs"

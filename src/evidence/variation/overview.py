@@ -158,8 +158,8 @@ def _real_words(table: pd.DataFrame, figures: int, beyond: int) -> str:
         lasting = f"; the correlation with the year before is {kept.min():.2f} to {kept.max():.2f}"
     return (
         f"In {words.plural(len(table), 'indicator')} chance explains {100 - share.max():.0f} to "
-        f"{100 - share.min():.0f} % of the variance between areas{lasting}. Yet only {beyond} of "
-        f"{figures} figures {words.verb(beyond, 'lies', 'lie')} beyond how far areas usually "
+        f"{100 - share.min():.0f}\u00a0% of the variance between areas{lasting}. Yet only {beyond} "
+        f"of {figures} figures {words.verb(beyond, 'lies', 'lie')} beyond how far areas usually "
         "differ."
     )
 
@@ -184,8 +184,8 @@ def _real_doubts(table: pd.DataFrame) -> tuple[Caution, ...]:
             Caution(
                 "other",
                 "Small-area statistics (empirical-Bayes variance, SCV) take events as rare; they "
-                f"are left out where more than {100 * RARE:.0f} % have the event, because there "
-                "chance moves counts less than they assume.",
+                f"are left out where more than {100 * RARE:.0f}\u00a0% have the event, because "
+                "there chance moves counts less than they assume.",
             )
         )
     return tuple(doubts)

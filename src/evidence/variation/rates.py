@@ -498,8 +498,8 @@ def _change_finding(
     moved = "rose" if value > 0 else "fell"
     since = f" since {period_before}" if period_before else ""
     return (
-        f"{subject}, all areas together, {moved} by {words.gap(abs(value), unit)}{since} (95 % "
-        f"interval of the change {words.between(low, high, unit)}); clearly up in "
+        f"{subject}, all areas together, {moved} by {words.gap(abs(value), unit)}{since} "
+        f"(95\u00a0% interval of the change {words.between(low, high, unit)}); clearly up in "
         f"{words.share_of(int(of['rose'].value or 0), whole.k or 0, 'area')}, clearly down in "
         f"{int(of['fell'].value or 0) or 'none'}."
     )

@@ -23,7 +23,7 @@ def true_minus(written: str) -> str:
 def amount(value: float, unit: str = "") -> str:
     """Return a value with its unit, such as ``52.0 %`` or ``35.3 per 1,000 adults``."""
     if unit == "%":
-        return true_minus(f"{value:.1f} %")
+        return true_minus(f"{value:.1f}\u00a0%")
     return f"{number(value)} {unit}".strip()
 
 
