@@ -89,6 +89,19 @@ def test_trap_3_all_figures_follow_the_scale_of_the_effects(factor, bcg):
         )
 
 
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_trap_3_effects_of_a_millionth_give_the_figures_of_effects_of_a_million(method):
+    tiny, large = fit(*case("scale_1e_6"), tau2=method), fit(*case("scale_1e6"), tau2=method)
+
+    assert tiny.tau2 * 1e24 == pytest.approx(large.tau2, rel=1e-8)
+    assert tiny.b[0] * 1e12 == pytest.approx(large.b[0], rel=1e-9)
+    assert tiny.se[0] * 1e12 == pytest.approx(large.se[0], rel=1e-9)
+    for kind in ("Q_profile", "profile_likelihood", "generalised_Q"):
+        assert np.array(tau2_interval(tiny, kind)) * 1e24 == pytest.approx(
+            np.array(tau2_interval(large, kind)), rel=1e-6
+        )
+
+
 def test_trap_3_the_interval_of_the_variance_has_no_ceiling():
     low, high = tau2_interval(fit(*case("k2_far")))
 

@@ -1222,6 +1222,8 @@ def _split(table: pd.DataFrame, block: dict[str, Any]) -> dict[str, Any]:
 
 def netmetabin(reference: Reference) -> dict[str, Any]:
     """Return the network by Mantel-Haenszel, where its covariances have one form only."""
+    if "error" in reference.data["netmetabin_MH"]:
+        return {}
     table = reference.table
     names = {
         "study": _first(table, "study", "studlab", "id"),
