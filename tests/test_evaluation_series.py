@@ -1,5 +1,7 @@
 """Interrupted series: hand cases, counts, controls, checks that change words, breaks, refusals."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -353,6 +355,19 @@ def test_years_are_set_beside_the_year_before_and_no_effect_is_estimated():
     )
     with pytest.raises(DataError, match="must lie before and after '2017-18'"):
         year_by_year(years, ask(event="2017-18"), {"a": "referrals"})
+
+
+def test_checks_are_told_in_words_with_their_estimates():
+    table = listed(interrupted_series(months(noisy(14, step=8)), ask())).table
+    told = dict(zip(table["tried"], table["answer"], strict=True))
+
+    assert "event as dated" in told
+    assert "event 3 periods earlier" in told
+    assert "event 1 period later" in told
+    assert told["minimum points"].startswith("passed: ")
+    placebo = next(text for name, text in told.items() if name.endswith("when there was none"))
+    assert re.fullmatch(r"[−\d.]+ \([−\d.]+ to [−\d.]+\)", placebo)
+    assert not re.search(r"nan|NaN", " ".join(told.values()))
 
 
 def test_months_are_named_and_other_periods_left_as_they_are():

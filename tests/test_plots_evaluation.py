@@ -105,8 +105,8 @@ def test_placebo_dates_have_a_row_for_each_date_tried():
     names = [label.get_text() for label in axes.get_yticklabels()]
 
     assert "as dated" in names
-    assert sum(name.startswith("placebo") for name in names) == 3
-    assert sum(name.startswith("shifted") for name in names) == 6
+    assert sum(name.startswith("none in ") for name in names) == 3
+    assert sum(name.endswith((" earlier", " later")) for name in names) == 6
 
 
 def test_every_donor_is_drawn_beside_the_unit():

@@ -280,6 +280,17 @@ def test_the_two_street_triage_services_are_most_alike():
     assert found.loc[alone, "most like"] == "none"
 
 
+def test_findings_are_told_in_two_columns_without_losing_what_they_rest_on():
+    rows = readings.told(readings.read(table({}, {"estimate": math.nan, "low": math.nan})))
+    assert rows["finding"].tolist() == ["Care: response"] * 2
+    assert rows["says"].tolist() == ["RR 1.30 (1.10 to 1.50): better", "not estimable"]
+    assert rows["rests"].iloc[0] == "trial; against usual care; 1 study; a paper"
+    assert rows["told"].iloc[1] == "not estimable (trial; against usual care; 1 study; a paper)"
+    sites = cases.directory(registry.sites()).table
+    assert sites["judged"].str.contains("Judged by an? ").all()
+    assert sites["carries"].str.contains("Source: ").all()
+
+
 def test_counts_of_sites_and_indicators_are_sentences():
     sites = registry.sites()
     assert cases.directory(sites).text == (

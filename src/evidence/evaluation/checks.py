@@ -140,6 +140,12 @@ def listed(result: Result) -> Result:
     result
         What a method of this part returned.
 
+    Returns
+    -------
+    Result
+        Table: check, outcome, found, at, value, low, high, p; and in words `tried` (the check with
+        its date) and `answer` (outcome and what was found, or the estimate with its interval).
+
     Raises
     ------
     DataError
@@ -150,6 +156,10 @@ def listed(result: Result) -> Result:
     rows = pd.DataFrame(result.settings["checks"])
     for column in ("value", "low", "high", "p"):
         rows[column] = rows[column].astype("float64")
+    records = rows.to_dict("records")
+    rows = rows.assign(
+        tried=[_tried(row) for row in records], answer=[_answer(row) for row in records]
+    )
     wrong = sorted(
         {row.check for row in rows.itertuples() if row.outcome in (FAILED, NOT_POSSIBLE)}
     )
@@ -160,6 +170,32 @@ def listed(result: Result) -> Result:
     if wrong:
         text = f"{len(wrong)} of {count} checks are not passed: {', '.join(wrong)}."
     return Result(text=text, table=rows, settings={"method": "checks", **_asked(result)})
+
+
+def moved_by(at: str) -> str:
+    """Return in words by how many periods an event was dated off, such as ``+2``."""
+    by = int(at)
+    if not by:
+        return "as dated"
+    periods = "period" if abs(by) == 1 else "periods"
+    return f"{abs(by)} {periods} {'later' if by > 0 else 'earlier'}"
+
+
+def _tried(row: Mapping[Any, Any]) -> str:
+    if row["check"] == "shifted date":
+        return f"event {moved_by(row['at'])}" if row["at"] != "+0" else "event as dated"
+    if row["check"] == "placebo date":
+        return f"event in {in_words(row['at'])}, when there was none"
+    return str(row["check"])
+
+
+def _answer(row: Mapping[Any, Any]) -> str:
+    if row["outcome"]:
+        return f"{row['outcome']}: {row['found']}" if row["found"] else str(row["outcome"])
+    if np.isnan(row["value"]):
+        return str(row["found"])
+    interval = f" ({number(row['low'])} to {number(row['high'])})"
+    return number(row["value"]) + ("" if np.isnan(row["low"]) else interval)
 
 
 def _asked(result: Result) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from evidence.errors import DataError
-from evidence.evaluation.checks import in_words, number, signed
+from evidence.evaluation.checks import in_words, moved_by, number, signed
 from evidence.plots import style
 from evidence.plots.style import Picture, canvas, drawn, headline, short
 from evidence.results import Result
@@ -147,11 +147,10 @@ def placebo_dates(result: Result) -> Picture:
     axes.set_ylabel("")
     axes.axvline(null, color=style.INK, linewidth=0.8)
     real = (rows["check"] == "shifted date") & (rows["at"] == "+0")
-    names = np.where(
-        real,
-        "as dated",
-        np.where(rows["check"] == "placebo date", "placebo " + rows["at"], "shifted " + rows["at"]),
-    )
+    names = [
+        f"none in {row['at']}" if row["check"] == "placebo date" else moved_by(row["at"])
+        for row in rows.to_dict("records")
+    ]
     y = np.arange(len(rows))[::-1]
     for kind, colour in ((real, style.BLUE), (~real, style.QUIET)):
         chosen = kind.to_numpy()

@@ -196,8 +196,8 @@ def gain(result: Result) -> Picture:
     axes = _people_by_area(rows, rows["gained"], style.GREEN, clear, title, note)
     axes.set_xlabel(f"{result['london'].unit} (95 % interval)")
     alt = (
-        f"Dot plot with intervals of {asked['gained']}, {result['london'].unit}, {len(rows)} "
-        f"areas, London {between(result['london'])}. {_largest(rows)} {result.text}"
+        f"Dot plot with intervals of {asked['gained']} ({result['london'].unit}) in {len(rows)} "
+        f"areas; London {between(result['london'])}. {_largest(rows)} {result.text}"
     )
     return Picture(_whole(axes), alt)
 

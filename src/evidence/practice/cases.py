@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +13,9 @@ from evidence.practice import readings
 from evidence.results import Caution, Estimate, Result
 
 FRAMEWORKS = ("steps", "lessons", "principles")
+TOLD = ("finding", "says", "rests", "told")
+"""Columns of findings that sum the others up for a narrow table."""
+
 UNCONTROLLED = (
     "Most sites were judged against their own past or not at all: what changed there cannot be "
     "put down to the service."
@@ -32,8 +36,9 @@ def directory(sites: pd.DataFrame, *, lesson: str = "all", borough: str = "all")
     Returns
     -------
     Result
-        Table: the sites, ordered by design tier and title. Estimates: `sites`, `shown`, and one
-        for each tier.
+        Table: the sites, ordered by design tier and title, with `tier`, and in words `judged`
+        (what was done and how it was judged) and `carries` (what would carry over, cost, source).
+        Estimates: `sites`, `shown`, and one for each tier.
 
     Raises
     ------
@@ -49,6 +54,10 @@ def directory(sites: pd.DataFrame, *, lesson: str = "all", borough: str = "all")
     shown = shown.assign(tier=[readings.tier(design) for design in shown["design"]])
     order = list(readings.TIERS)
     shown = shown.sort_values(["tier", "title"], key=lambda column: _placed(column, order))
+    records = shown.to_dict("records")
+    shown = shown.assign(
+        judged=[_judged(row) for row in records], carries=[_carries(row) for row in records]
+    )
     counts = Counter(shown["tier"])
     tiers = ", ".join(readings.counted(name, counts[name]) for name in order if counts[name])
     estimates = [_count("sites", len(sites)), _count("shown", len(shown))]
@@ -134,7 +143,7 @@ def outcomes(findings: pd.DataFrame) -> Result:
         Table: name, outcome, tier, figure, reading, n, comparator, reported_by, text, source.
     """
     rows = readings.read(findings[findings["kind"] == "case"]).reset_index(drop=True)
-    rows = rows.assign(figure=[readings.printed(row) for row in rows.to_dict("records")])
+    rows = readings.told(rows)
     judged = (~rows["reading"].isin(["no comparison", "not estimable"])).sum()
     columns = [
         "name",
@@ -147,6 +156,7 @@ def outcomes(findings: pd.DataFrame) -> Result:
         "reported_by",
         "text",
         "source",
+        *TOLD,
     ]
     return Result(
         text=f"{judged} of {len(rows)} outcomes have an interval by which they can be judged.",
@@ -166,7 +176,7 @@ def umbrella(findings: pd.DataFrame) -> Result:
         One row for each outcome of a source; rows of kind ``synthesis`` and ``statement``.
     """
     rows = readings.read(findings[findings["kind"] != "case"]).reset_index(drop=True)
-    rows = rows.assign(figure=[readings.printed(row) for row in rows.to_dict("records")])
+    rows = readings.told(rows)
     counts = Counter(rows["reading"])
     columns = [
         "name",
@@ -180,6 +190,7 @@ def umbrella(findings: pd.DataFrame) -> Result:
         "n",
         "text",
         "source",
+        *TOLD,
     ]
     return Result(
         text=f"{len(rows)} findings of {rows['name'].nunique()} interventions: "
@@ -204,6 +215,23 @@ def _shown(shown: int, known: int, tiers: str, lesson: str, borough: str) -> str
         return f"None of the {known} documented sites belongs to {narrowed}."
     verb = "belongs" if shown == 1 else "belong"
     return f"{shown} of {known} documented sites {verb} to {narrowed}: {tiers}."
+
+
+def _judged(site: Mapping[Any, Any]) -> str:
+    how = f"{'an' if site['tier'][0] in 'aeiou' else 'a'} {readings.ONE_OF[site['tier']]}"
+    against = (
+        "" if site["comparator"] in ("none", "not stated") else f"against {site['comparator']}"
+    )
+    people = "" if site["n"] == "not stated" else site["n"]
+    begun = "" if site["started"] == "not stated" else f"begun {site['started']}"
+    lessons = f"lessons {', '.join(site['lessons'].split())}"
+    said = "; ".join(part for part in (how, against, people, begun, lessons) if part)
+    return f"{site['model']} Judged by {said}."
+
+
+def _carries(site: Mapping[Any, Any]) -> str:
+    cost = "Cost not stated" if site["cost"] == "not stated" else f"Cost: {site['cost']}"
+    return f"{site['transferability']} {cost}. Source: {site['source']}."
 
 
 def _placed(column: pd.Series, order: list[str]) -> pd.Series:

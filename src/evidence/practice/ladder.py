@@ -77,8 +77,9 @@ def ladder(
     Returns
     -------
     Result
-        Table: name, outcome, tier, reading, figure, n, comparator, text, source, kind; strongest
-        tier first. Estimates: `findings`, one for each tier and one for each reading. The setting
+        Table: name, outcome, tier, reading, figure, n, comparator, text, source, kind, and
+        `finding`, `says`, `rests` and `told`, which sum them up for a narrow table; strongest tier
+        first. Estimates: `findings`, one for each tier and one for each reading. The setting
         `standing` says in words how many stand on each tier. No result, with the reason, where
         nothing is known.
 
@@ -105,10 +106,8 @@ def ladder(
         )
     rows = readings.read(inside)
     order = list(TIERS)
-    rows = rows.assign(
-        figure=[readings.printed(row) for row in rows.to_dict("records")],
-        place=rows["tier"].map(order.index),
-    ).sort_values(["place", "name"], kind="stable")
+    rows = readings.told(rows).assign(place=rows["tier"].map(order.index))
+    rows = rows.sort_values(["place", "name"], kind="stable")
     table = rows[
         [
             "name",
@@ -121,6 +120,10 @@ def ladder(
             "text",
             "source",
             "kind",
+            "finding",
+            "says",
+            "rests",
+            "told",
         ]
     ]
     tiers, said = Counter(table["tier"]), Counter(table["reading"])

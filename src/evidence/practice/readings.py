@@ -67,6 +67,7 @@ MEASURES = {
 }
 """How a measure is written before its figure, where not by its own name."""
 
+NO_FIGURE = "no figure"
 NEEDED = ("design", "direction_better", "measure", "estimate", "low", "high", "stated_reading")
 
 
@@ -128,10 +129,48 @@ def read(findings: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def told(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return findings that were read with words for a narrow table.
+
+    Parameters
+    ----------
+    rows
+        As `read` returns them, with name, outcome, n, comparator, text and source.
+
+    Returns
+    -------
+    DataFrame
+        The same rows with `figure`, `finding` (name and outcome), `says` (figure and reading),
+        and `rests` (design tier, comparison, people, words of the source, and the source), and
+        `told`, the two together.
+    """
+    records = rows.to_dict("records")
+    figures = [printed(row) for row in records]
+    says = [
+        row["reading"] if figure == NO_FIGURE else f"{figure}: {row['reading']}"
+        for row, figure in zip(records, figures, strict=True)
+    ]
+    rests = [_rests(row) for row in records]
+    return rows.assign(
+        figure=figures,
+        finding=[f"{row['name']}: {row['outcome']}" for row in records],
+        says=says,
+        rests=rests,
+        told=[f"{one} ({other})" for one, other in zip(says, rests, strict=True)],
+    )
+
+
+def _rests(row: Mapping[Any, Any]) -> str:
+    against = f"against {row['comparator']}"
+    unsaid = {f"against {said}" for said in ("not stated", "none", "stated on its page")}
+    parts = (ONE_OF[row["tier"]], against, row["n"], row["text"].rstrip("."), row["source"])
+    return "; ".join(part for part in parts if part not in ("", "not stated", *unsaid))
+
+
 def printed(row: Mapping[Any, Any]) -> str:
     """Return a finding's figure as its source prints it, such as ``RR 1.32 (1.22 to 1.43)``."""
     if math.isnan(row["estimate"]):
-        return "no figure"
+        return NO_FIGURE
     digits = f".{row['decimals']}f"
     words = [
         MEASURES.get(row["measure"], row["measure"]),
