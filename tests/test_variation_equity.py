@@ -219,3 +219,23 @@ def test_cells_that_repeat_are_refused():
 def test_results_survive_json():
     for result in (by_group(), equity.across_areas(areas(), direction_better="higher")):
         assert Result.loads(result.dumps()) == result
+
+
+def test_groups_are_named_and_their_figures_told_without_the_codes_of_the_source():
+    table = pd.DataFrame(
+        {
+            "group_code": ["dep01", "dep10", "dep11"],
+            "group": ["01 Least deprived", "10 Most deprived", "Not stated/Not known/Invalid"],
+            "rank": [1, 2, 0],
+            "numerator": [60, 40, np.nan],
+            "denominator": [100, 100, np.nan],
+            "status": ["ok", "ok", "suppressed"],
+            "cells": 1,
+            "cells_absent": 0,
+        }
+    )
+
+    rows = equity.by_group({"deprivation": table}, direction_better="higher").table
+
+    assert rows["group"].tolist() == ["1 Least deprived", "10 Most deprived", "Not stated"]
+    assert rows["figure"].tolist() == ["given", "given", "suppressed"]

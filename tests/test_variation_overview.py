@@ -171,6 +171,7 @@ def test_a_jump_at_a_break_is_no_signal_and_is_named(services):
     assert moved["mean"] - moved["first_mean"] == pytest.approx(30)
     assert moved.breaks == "one code (2024-01)"
     assert "consistent with a recording break and is not read as an effect" in repr(services)
+    assert "Codes changed: Moved (2024-01)." in repr(services)
 
 
 def test_a_dip_in_the_month_of_a_break_is_counted_apart():
@@ -192,7 +193,10 @@ def test_the_counts_of_services_add_up(services):
     kinds = ("improving", "worsening", "both", "high_or_low", "without")
 
     assert sum(services[kind].value for kind in kinds) == services["services"].value == 8
-    assert "signals in 1 for the better, 1 for the worse, 1 both ways, 1 high" in services.text
+    assert services.text.endswith(
+        "in the last 12 months 4 of 8 services have a signal beyond routine variation "
+        "(1 for the better, 1 for the worse, 1 both ways, 1 high or low)."
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from evidence.plots import style
 from evidence.plots.style import Picture, canvas, drawn, headline, label_points, short
 from evidence.results import Result
 from evidence.variation import words
-from evidence.variation.equity import plain_group
 
 __all__ = ["equity", "people_and_areas", "slope"]
 
@@ -93,13 +92,9 @@ def _equity_panel(axes: Axes, name: str, part: pd.DataFrame, whole: float | None
                 fontsize=8.5,
                 color=style.QUIET,
             )
-    axes.set_yticks(at, [_label(group) for group in part["group"]], fontsize=8.5)
+    axes.set_yticks(at, [short(group, 26) for group in part["group"]], fontsize=8.5)
     axes.set_ylim(-0.7, len(part) - 0.3)
     axes.tick_params(axis="y", length=0)
-
-
-def _label(group: str) -> str:
-    return "Not stated" if group.startswith("Not stated") else short(plain_group(group), 26)
 
 
 def _equity_alt(result: Result) -> str:

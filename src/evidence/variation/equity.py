@@ -34,6 +34,7 @@ COLUMNS = [
     "low",
     "high",
     "status",
+    "figure",
     "cells",
     "cells_absent",
 ]
@@ -73,10 +74,10 @@ def by_group(
     Returns
     -------
     Result
-        Table: the groups with `breakdown`, `value`, `low`, `high` and `status`; a group
-        without a figure stays, with its reason. Estimates: every figure as
-        ``<breakdown>.<group_code>``, and ``<breakdown>.gap``, the largest less the smallest figure
-        of groups that are stated (Newcombe interval, not adjusted for having chosen the extremes).
+        Table: the groups with `breakdown`, `value`, `low`, `high`, `status` and `figure` (the
+        status in words); a group without a figure stays, with its reason. Estimates: every figure
+        as ``<breakdown>.<group_code>``, and ``<breakdown>.gap``, the largest less the smallest
+        figure of groups that are stated (Newcombe interval, not adjusted for having chosen the extremes).
 
     Raises
     ------
@@ -123,7 +124,9 @@ def _figures(
     require_unique(table, ["group_code"], f"figures by {name}")
     figures = rates.proportions if measure == "proportion" else rates.crude_rates
     found = figures(table, multiplier=multiplier, level=level)
-    return found.assign(breakdown=name)[COLUMNS]
+    shown = found["status"].map({OK: "given"}).fillna(found["status"])
+    groups = found["group"].map(plain_group)
+    return found.assign(breakdown=name, figure=shown, group=groups)[COLUMNS]
 
 
 def _gap(part: pd.DataFrame) -> pd.DataFrame:
@@ -187,13 +190,18 @@ def _group_words(gaps: Mapping[str, pd.DataFrame], name: str, unit: str, period:
     others = [f"{key} {size:.1f}" for key, size in sizes.items() if key != widest]
     beside = f"; gaps by {', '.join(others)}{' points' if unit == '%' else ''}" if others else ""
     return (
-        f"{start}: {words.amount(low['value'], unit)} ({plain_group(low['group'])}) to "
-        f"{words.amount(high['value'], unit)} ({plain_group(high['group'])}) by {widest}{beside}."
+        f"{start}: {words.amount(low['value'], unit)} ({low['group']}) to "
+        f"{words.amount(high['value'], unit)} ({high['group']}) by {widest}{beside}."
     )
 
 
 def plain_group(name: str) -> str:
-    """Return a group's name without the leading zero that sorts it in its source."""
+    """Return a group's name without the leading zero that sorts it in its source.
+
+    People whose group is unknown are ``Not stated``, whatever else the source adds to that.
+    """
+    if name.startswith("Not stated"):
+        return "Not stated"
     return name[1:] if name[:1] == "0" and name[1:2].isdigit() else name
 
 
@@ -202,7 +210,7 @@ def _group_doubts(rows: pd.DataFrame) -> tuple[Caution, ...]:
         int(rows["cells_absent"].sum()),
         int(rows[["cells", "cells_absent"]].sum().sum()),
     )
-    empty = [plain_group(group) for group in rows.loc[rows["value"].isna(), "group"]]
+    empty = rows.loc[rows["value"].isna(), "group"].tolist()
     doubts = []
     if absent:
         without = f"; no figure at all: {words.listed(empty, 6)}" if empty else ""

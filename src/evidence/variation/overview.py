@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from evidence.variation.spc import SIGNALS
 
 RARE = 0.1
 """Up to this share of all, chance moves counts like rare events (Poisson) within a tenth."""
+
+MONTH = r"\((\d{4}[^)]*)\)"
+"""The month in the label of a break, as `services` writes it."""
 
 RECENT = 12
 """Last months of a series in which a signal counts as recent."""
@@ -295,11 +299,12 @@ def _service_words(counted: dict[str, int], name: str) -> str:
         )
         if counted[key]
     ]
-    signals = f"signals in {', '.join(moved)}; " if moved else ""
+    some = counted["services"] - counted["without"]
+    ways = f" ({', '.join(moved)})" if moved else ""
+    of = words.share_of(some, counted["services"], "service")
     return (
-        f"{name}, {words.plural(counted['services'], 'service')}, the last {RECENT} months: "
-        f"{signals}{counted['without']} without a "
-        "signal."
+        f"{name}: in the last {RECENT} months {of} "
+        f"{words.verb(max(some, 1), 'has', 'have')} a signal beyond routine variation{ways}."
     )
 
 
@@ -311,7 +316,11 @@ def _service_doubts(table: pd.DataFrame) -> tuple[Caution, ...]:
             "looked at together: some signals arise by chance in every one of them.",
         )
     ]
-    broken = [f"{row.service} ({row.breaks})" for row in table.itertuples() if row.breaks]
+    broken = [
+        f"{row.service} ({', '.join(re.findall(MONTH, row.breaks))})"
+        for row in table.itertuples()
+        if row.breaks
+    ]
     if broken:
         doubts.append(
             Caution(
