@@ -77,7 +77,8 @@ def by_group(
         Table: the groups with `breakdown`, `value`, `low`, `high`, `status` and `figure` (the
         status in words); a group without a figure stays, with its reason. Estimates: every figure
         as ``<breakdown>.<group_code>``, and ``<breakdown>.gap``, the largest less the smallest
-        figure of groups that are stated (Newcombe interval, not adjusted for having chosen the extremes).
+        figure of groups that are stated (Newcombe interval, not adjusted for having chosen the
+        extremes).
 
     Raises
     ------
