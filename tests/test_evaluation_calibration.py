@@ -20,6 +20,12 @@ def test_the_default_holds_where_least_squares_and_newey_west_do_not():
     """At a correlation of 0.3 and 48 points: about 95 %, 86 % and 83 % with 2,000 series."""
     result = interval_coverage(correlations=[0.3], errors=["ar1", "ols", "hac"], draws=300)
 
+    assert (
+        "hold the planted change of level (48 points, 300 series, neighbouring errors"
+        in result.text
+    )
+    assert result.text.endswith("correlated at 0.3).")
+    assert result.table["method"].tolist()[1:] == ["ordinary least squares", "Newey and West (HAC)"]
     assert result["coverage.ar1.0.3"].value > 91
     assert result["coverage.ols.0.3"].value < 91
     assert result["coverage.hac.0.3"].value < 90

@@ -454,6 +454,12 @@ def test_groups_are_pooled_as_sum_over_sum_and_set_against_the_rest(material):
     found = steps.measure("S1", material).table.set_index("group")
     assert found.loc["north", "pooled"] == pytest.approx(100 * (40 + 45 + 50) / 300)
     assert found.loc["north", "rest of London"] == pytest.approx(found.loc["south", "pooled"])
+    told = steps.shown("S1", steps.measure("S1", material)).table
+    assert told["indicator"].tolist() == ["Reviews, %"]
+    assert (
+        told["groups of areas pooled"].iloc[0].startswith("north 45.0 (\N{MINUS SIGN}15.0 against")
+    )
+    assert len(steps.shown("S2", steps.measure("S2", material)).table) == 1
     lost = steps.Material(
         funnels=material.funnels,
         stated=material.stated,

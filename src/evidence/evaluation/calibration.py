@@ -85,8 +85,8 @@ def interval_coverage(
     first = table[table["errors"] == errors[0]]
     return Result(
         text=f"Of intervals of {level * 100:g}{PER_CENT} by {models.WORDS[errors[0]]}, "
-        f"{first['held'].min():.1f} to {first['held'].max():.1f}{PER_CENT} hold the planted change "
-        f"of level ({points} points, {draws:,} series for each correlation of errors).",
+        f"{_span(first['held'], 1)}{PER_CENT} hold the planted change of level ({points} points, "
+        f"{draws:,} series, neighbouring errors correlated at {_span(first['correlation'], 1)}).",
         estimates=tuple(_estimate(row, draws) for row in rows),
         table=table,
         settings={
@@ -98,6 +98,11 @@ def interval_coverage(
             "planted": dict(zip(NAMES, PLANTED, strict=True)),
         },
     )
+
+
+def _span(values: pd.Series, digits: int) -> str:
+    low, high = f"{values.min():.{digits}f}", f"{values.max():.{digits}f}"
+    return low if low == high else f"{low} to {high}"
 
 
 def _covered(

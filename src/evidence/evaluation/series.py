@@ -23,6 +23,7 @@ from evidence.evaluation.checks import (
     concluded,
     count_periods,
     in_words,
+    number,
     numbers_of,
     placebo_check,
     points_check,
@@ -257,7 +258,8 @@ def before_and_after(
     Returns
     -------
     Result
-        Table: figure, unit, before, after (with their periods), change, change_control, later.
+        Table: figure, unit, before, after (with their periods), change, change_control, later, and
+        `told`, all of it in words.
 
     Raises
     ------
@@ -278,6 +280,7 @@ def before_and_after(
         rows.append({"figure": name, "unit": units.get(name, "")} | _in_a_row(found))
         on = count_periods(labels) == question.moment + later
         rows[-1]["later"] = float(values[on][0]) if on.any() else np.nan
+        rows[-1]["told"] = _told(rows[-1], later)
     listed = "; ".join(f"{row['figure']} {signed(row['change'])}{_mark(row)}" for row in rows)
     return Result(
         text=f"{question.area or 'Figures'} from the last figure before "
@@ -370,6 +373,18 @@ def _in_a_row(found: tuple[Estimate, ...]) -> dict[str, Any]:
     for key in ("change", "change_control"):
         row[key] = figures[key].value if key in figures else np.nan
     return row
+
+
+def _told(row: dict[str, Any], later: int) -> str:
+    unit = PER_CENT if row["unit"] == "%" else f" {row['unit']}".rstrip()
+    told = f"{number(row['before'])}{unit}, then {number(row['after'])}{unit}"
+    told += f" ({signed(row['change'])}{_mark(row)}"
+    if not np.isnan(row["change_control"]):
+        told += f"; elsewhere {signed(row['change_control'])}{_mark(row)}"
+    told += ")"
+    if not np.isnan(row["later"]):
+        told += f"; {later} periods on {number(row['later'])}{unit}"
+    return told
 
 
 def _mark(row: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evidence.errors import DataError
 from evidence.evaluation.checks import in_words, moved_by, number, signed
@@ -158,6 +158,8 @@ def placebo_dates(result: Result) -> Picture:
         axes.scatter(rows["value"][kind], y[chosen], s=24, color=colour, zorder=3)
     axes.set_yticks(y, names)
     axes.set_xlabel("ratio" if null else f"difference{_in_unit(result)}")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     away = rows[rows["check"] == "placebo date"]
     beyond = int(((away["low"] > null) | (away["high"] < null)).sum())
     alt = (

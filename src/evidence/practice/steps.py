@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -93,11 +93,35 @@ def grouped(material: Material) -> Result:
                 }
             )
     table = pd.DataFrame(rows)
+    table["told"] = [
+        f"{row['group']} {row['pooled']:.1f} ({_signed(row['difference'])} against the rest)"
+        for row in table.to_dict("records")
+    ]
     text = (
         f"{table['group'].nunique()} groups of areas, today's integrated care boards, pooled on "
         f"{len(material.funnels)} indicators and set against the rest of London."
     )
     return Result(text=text, table=table, settings={"method": "groups pooled"})
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def shown(step: str, measure: Result) -> Result:
+    """Return a measure as a reader sees it: one row for each indicator where there are many (S1).
+
+    Parameters
+    ----------
+    step, measure
+        As `measure` takes and returns them.
+    """
+    if step != "S1":
+        return measure
+    names = measure.table["indicator"] + ", " + measure.table["unit"]
+    told = measure.table["told"].groupby(names, sort=False).agg("; ".join).reset_index()
+    told.columns = pd.Index(["indicator", "groups of areas pooled"])
+    return replace(measure, table=told)
 
 
 def owners(material: Material) -> Result:
