@@ -248,6 +248,15 @@ def test_an_unknown_area_to_highlight_is_refused(result):
         plots.funnel(result, highlight=["Atlantis"])
 
 
+def test_the_legend_of_a_funnel_keeps_clear_of_its_axis():
+    figure = plots.funnel(funnel_result(), highlight=[funnel_result().table["area"].iloc[0]]).figure
+    figure.draw_without_rendering()
+
+    assert (
+        figure.legends[0].get_window_extent().y1 < figure.axes[0].xaxis.label.get_window_extent().y0
+    )
+
+
 def test_a_picture_that_does_not_exist_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no picture"):
         getattr(plots, "_nothing")  # noqa: B009
@@ -269,10 +278,10 @@ def test_no_title_leaves_its_picture_or_loses_a_word_that_two_lines_can_hold(nam
     }
     picture = pictures.get(name, PICTURES[name])()
     picture.figure.draw_without_rendering()
-    title = picture.figure.axes[0]._left_title
+    titles = [*picture.figure.texts, picture.figure.axes[0]._left_title]
+    title = next(text for text in titles if text.get_text())
     box = title.get_window_extent()
 
-    assert title.get_text()
     assert "…" not in title.get_text()
     assert box.x1 <= picture.figure.bbox.x1
     assert box.y1 <= picture.figure.bbox.y1

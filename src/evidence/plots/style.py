@@ -120,7 +120,8 @@ def _svg(figure: Figure) -> str:
 def _laid_out(figure: Figure, dpi: float) -> Iterator[None]:
     """Draw by the canvas itself: `savefig` would draw everything twice."""
     with mpl.rc_context(RULES):
-        _settle(figure)
+        _lay_out(figure)
+        figure.set_layout_engine("none")
         figure.dpi = dpi
         try:
             yield
@@ -128,12 +129,11 @@ def _laid_out(figure: Figure, dpi: float) -> Iterator[None]:
             figure.dpi = DPI
 
 
-def _settle(figure: Figure | None) -> None:
-    """Find the places of axes and texts once; what is added later leaves them as they are."""
+def _lay_out(figure: Figure | None) -> None:
+    """Find the places of axes and texts as they are by now."""
     engine = figure.get_layout_engine() if figure else None
     if figure and isinstance(engine, ConstrainedLayoutEngine):
         engine.execute(figure)
-        figure.set_layout_engine("none")
 
 
 def canvas(height: float, rows: int = 1, **grid: Any) -> tuple[Figure, Any]:
@@ -169,10 +169,17 @@ def short(text: str, most: int) -> str:
 
 
 def headline(axes: Axes, text: str, width: int = 44) -> None:
-    """Write a title over the axes, on two lines where one of `width` characters is too short."""
+    """Write a title, on two lines where one of `width` characters is too short.
+
+    That of a picture with one panel begins at its left edge, whatever room its labels take.
+    """
     lines = textwrap.wrap(text, width) or [""]
     rest = [short(" ".join(lines[1:]), width)] if lines[1:] else []
-    axes.set_title("\n".join([lines[0], *rest]))
+    title, figure = "\n".join([lines[0], *rest]), axes.get_figure(root=True)
+    if figure is None or len(figure.axes) > 1:
+        axes.set_title(title)
+    else:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
 
 
 OFFSETS = [
@@ -211,7 +218,7 @@ def label_points(
     list
         The labels drawn.
     """
-    _settle(axes.get_figure(root=True))
+    _lay_out(axes.get_figure(root=True))
     dots = axes.transData.transform(np.column_stack([x, y]))
     taken = [Bbox.from_bounds(px - 4, py - 4, 8, 8) for px, py in dots]
     labels = []

@@ -431,7 +431,7 @@ def caterpillar(result: Result, *, highlight: Sequence[str] = ()) -> Picture:
     _named(rows, highlight)
     figure, axes = canvas(1.1 + 0.185 * max(len(rows), 3))
     asked = result.settings
-    headline(axes, _title(asked["indicator"], asked["period"]), 30)
+    headline(axes, _title(asked["indicator"], asked["period"]))
     axes.set_xlabel(asked["unit"] or "value")
     at = np.arange(len(rows))
     axes.hlines(
