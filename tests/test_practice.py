@@ -455,10 +455,13 @@ def test_groups_are_pooled_as_sum_over_sum_and_set_against_the_rest(material):
     assert found.loc["north", "pooled"] == pytest.approx(100 * (40 + 45 + 50) / 300)
     assert found.loc["north", "rest of London"] == pytest.approx(found.loc["south", "pooled"])
     told = steps.shown("S1", steps.measure("S1", material)).table
-    assert told["indicator"].tolist() == ["Reviews, %"]
-    assert (
-        told["groups of areas pooled"].iloc[0].startswith("north 45.0 (\N{MINUS SIGN}15.0 against")
-    )
+    assert told["indicator"].tolist() == ["Reviews"]
+    said = told["groups of areas pooled"].iloc[0]
+    assert said.startswith("north 45.0\N{NO-BREAK SPACE}% (\N{MINUS SIGN}15.0 against the rest)")
+    for step in set(steps.HEADINGS) - {"S5"}:
+        narrow = steps.shown(step, steps.measure(step, material)).table
+        assert narrow.shape == (1, 2)
+        assert not re.search(r"\bnan\b", str(narrow.iloc[0, 1]))
     assert len(steps.shown("S2", steps.measure("S2", material)).table) == 1
     lost = steps.Material(
         funnels=material.funnels,
@@ -505,6 +508,7 @@ def test_the_gradient_by_deprivation_is_read_where_it_is_known(material):
 
     assert found.table["slope"].tolist() == [8.0]
     assert "Reviews rises most, by 8.0 points (7.0 to 9.0); 0 of 1 indicators" in found.text
+    assert steps.shown("S5", found).table.iloc[0, 1] == "8.0 points (7.0 to 9.0), 2019-20"
 
 
 def test_the_best_area_after_noise_is_named_beside_those_that_do_worse(material):

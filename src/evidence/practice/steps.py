@@ -16,6 +16,16 @@ from evidence.practice import gap
 from evidence.results import Caution, Result
 
 POWER, TEST = 0.8, 0.05
+HEADINGS = {
+    "S1": "groups of areas pooled",
+    "S4": "smallest change that would be noticed",
+    "S5": "slope from the most to the least deprived",
+    "S6": "if the lowest quartile reached the median",
+    "S7": "figures, rounding and breaks",
+    "S8": "last search, and citation",
+    "S9": "best area after noise, and those beyond the usual spread",
+}
+"""Steps whose measure is told in words, an indicator to a row, and the heading of the words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +104,8 @@ def grouped(material: Material) -> Result:
             )
     table = pd.DataFrame(rows)
     table["told"] = [
-        f"{row['group']} {row['pooled']:.1f} ({_signed(row['difference'])} against the rest)"
+        f"{row['group']} {_with_unit(row['pooled'], row['unit'])} "
+        f"({_signed(row['difference'])} against the rest)"
         for row in table.to_dict("records")
     ]
     text = (
@@ -104,24 +115,27 @@ def grouped(material: Material) -> Result:
     return Result(text=text, table=table, settings={"method": "groups pooled"})
 
 
+def _with_unit(value: float, unit: str) -> str:
+    return f"{value:.1f}" + ("\N{NO-BREAK SPACE}%" if unit == "%" else f" {unit}".rstrip())
+
+
 def _signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def shown(step: str, measure: Result) -> Result:
-    """Return a measure as a reader sees it: one row for each indicator where there are many (S1).
+    """Return a measure as a reader sees it: an indicator to a row, the rest of it in words.
 
     Parameters
     ----------
     step, measure
         As `measure` takes and returns them.
     """
-    if step != "S1":
+    if step not in HEADINGS or not measure.known:
         return measure
-    names = measure.table["indicator"] + ", " + measure.table["unit"]
-    told = measure.table["told"].groupby(names, sort=False).agg("; ".join).reset_index()
-    told.columns = pd.Index(["indicator", "groups of areas pooled"])
-    return replace(measure, table=told)
+    about = measure.table.columns[0]
+    told = measure.table.groupby(about, sort=False)["told"].agg("; ".join).reset_index()
+    return replace(measure, table=told.set_axis([about, HEADINGS[step]], axis=1))
 
 
 def owners(material: Material) -> Result:
@@ -177,6 +191,12 @@ def detectable(material: Material) -> Result:
             }
         )
     table = pd.DataFrame(rows)
+    table["told"] = [
+        f"in the median area {row['median area']:.1f} {row['unit']} (largest "
+        f"{row['largest area']:.1f}, smallest {row['smallest area']:.1f}); "
+        f"{row['areas outside limits'] or 'none'} outside the limits"
+        for row in table.to_dict("records")
+    ]
     first = table.loc[table["median area"].idxmax()]
     return Result(
         text=f"A contract that rests on one area and year can notice no change below the figures "
@@ -237,6 +257,11 @@ def gradient(material: Material) -> Result:
             "no table of this edition holds figures by deprivation within areas",
         )
     table = pd.DataFrame(rows).sort_values("slope", ascending=False, ignore_index=True)
+    table["told"] = [
+        f"{row['slope']:.1f} {row['unit']} ({row['95 % low']:.1f} to {row['95 % high']:.1f}), "
+        f"{row['period']}"
+        for row in table.to_dict("records")
+    ]
     first = table.iloc[0]
     return Result(
         text=f"From the most to the least deprived tenth {first['indicator']} rises most, by "
@@ -273,6 +298,7 @@ def quartile_gain(material: Material) -> Result:
                 "low": found.low,
                 "high": found.high,
                 "more people": f"{gap.between(found)} more {found.unit}",
+                "told": f"{gap.between(found)} more {found.unit}, {found.period}",
             }
         )
     table = pd.DataFrame(rows).sort_values("people", ascending=False, ignore_index=True)
@@ -305,6 +331,12 @@ def completeness(material: Material) -> Result:
             }
         )
     table = pd.DataFrame(rows)
+    table["told"] = [
+        f"{row['period']}: {row['areas with a figure']} of {row['areas']} areas; "
+        f"{_rounded(row['counts rounded to'])}; breaks and restatements: "
+        f"{row['breaks and restatements']}"
+        for row in table.to_dict("records")
+    ]
     full = int((table["areas with a figure"] == table["areas"]).sum())
     return Result(
         text=f"{full} of {len(table)} indicators have a figure for every area; "
@@ -312,6 +344,10 @@ def completeness(material: Material) -> Result:
         table=table,
         settings={"method": "completeness"},
     )
+
+
+def _rounded(to: int) -> str:
+    return "exact counts" if to == 1 else f"counts rounded to {to}"
 
 
 def searches(material: Material) -> Result:
@@ -328,7 +364,13 @@ def searches(material: Material) -> Result:
         text=f"{dated} of {len(table)} bodies of evidence and sites "
         f"{'states' if dated == 1 else 'state'} when a last search was made, {due or 'none'} when "
         "the next is due; each has a citation.",
-        table=table[["name"]].assign(**{"last search": searched, "citation": table["citation"]}),
+        table=table[["name"]].assign(
+            **{"last search": searched, "citation": table["citation"]},
+            told=[
+                f"{one} ({cited})" if one != "not stated" else f"search not stated ({cited})"
+                for one, cited in zip(searched, table["citation"], strict=True)
+            ],
+        ),
         settings={"method": "searches"},
     )
 
@@ -350,12 +392,19 @@ def outliers(material: Material) -> Result:
                 "indicator": funnel.settings["indicator"],
                 "best after noise": best["area"],
                 "its value": best["value"],
+                "unit": funnel.settings["unit"],
                 "London": funnel["pooled"].value,
                 "better than the usual spread": named["better"],
                 "worse than it": named["worse"],
             }
         )
     table = pd.DataFrame(rows)
+    table["told"] = [
+        f"{row['best after noise']}, {_with_unit(row['its value'], row['unit'])} (London "
+        f"{_with_unit(row['London'], row['unit'])}); better than the usual spread: "
+        f"{row['better than the usual spread']}; worse than it: {row['worse than it']}"
+        for row in table.to_dict("records")
+    ]
     good = int((table["better than the usual spread"] != "none").sum())
     return Result(
         text=f"{good} of {len(table)} indicators have an area beyond the usual spread on the good "
