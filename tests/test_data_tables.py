@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence import data
+from evidence.data import files
 from evidence.data.plausibility import Notice
 from evidence.errors import CatalogueError, DataError
 
@@ -68,7 +71,9 @@ def test_empty_text_is_missing():
 
 
 def test_a_table_must_be_named_where_there_are_several():
-    with pytest.raises(CatalogueError, match="'qof' has 3 tables \\(ccgs, england, restatements\\)"):
+    with pytest.raises(
+        CatalogueError, match="'qof' has 3 tables \\(ccgs, england, restatements\\)"
+    ):
         data.load("qof")
 
 
@@ -121,6 +126,41 @@ def test_a_table_is_checked_once_as_long_as_its_files_stay(small, monkeypatch):
     stated.write_text(stated.read_text() + "\n")
     with pytest.raises(TypeError):
         data.load("clinics", "counts")
+
+
+def test_what_is_remembered_is_made_anew_when_a_file_behind_a_file_changes(small):
+    assert data.definition("helped").title
+    stated = small / "data/raw/clinics/dataset.yml"
+    stated.write_text(stated.read_text().replace("title:", "titel:", 1))
+    with pytest.raises(CatalogueError):
+        data.definition("helped")
+
+
+def test_two_threads_that_read_at_once_each_know_their_own_files(small):
+    start, turn = threading.Barrier(2, timeout=5), threading.Event()
+
+    def slow():
+        data.areas()
+        start.wait()
+        assert turn.wait(5)
+        return data.dataset("clinics")
+
+    def quick():
+        start.wait()
+        data.frameworks()
+        turn.set()
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [
+            pool.submit(files.remembered, name, make)
+            for name, make in (("slow", slow), ("quick", quick))
+        ]
+        for each in found:
+            each.result()
+
+    reads = {name: set(files._made[(small, name)][0]) for name in ("slow", "quick")}
+    assert reads["slow"] == {"data/definitions/areas.yml", "data/raw/clinics/dataset.yml"}
+    assert reads["quick"] == {"data/definitions/frameworks.yml"}
 
 
 def test_a_file_changed_after_it_was_loaded_is_refused(small):

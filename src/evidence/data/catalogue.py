@@ -32,7 +32,7 @@ from evidence.data.definitions import (
     Table,
 )
 from evidence.data.documents import Fields, nearest, read
-from evidence.data.files import current_hash, forget, listing, noted, root
+from evidence.data.files import current_hash, forget, listing, noted, remembered, root
 from evidence.errors import CatalogueError
 
 __all__ = [
@@ -73,6 +73,10 @@ def dataset(id: str) -> Dataset:
     CatalogueError
         If there is no such dataset, or its dataset.yml is wrong: file, line and key are named.
     """
+    return remembered(("dataset", id), lambda: _read_dataset(id))
+
+
+def _read_dataset(id: str) -> Dataset:
     path = _definition_file(id, f"data/raw/{id}/dataset.yml", "dataset", datasets)
     fields = read(path)
     found = _dataset(fields)
@@ -113,6 +117,10 @@ def definition(indicator_id: str) -> Indicator:
         If there is no such indicator, its file is wrong, or it names a dataset, table, column or
         measure that is not there: file, line and key are named.
     """
+    return remembered(("indicator", indicator_id), lambda: _read_definition(indicator_id))
+
+
+def _read_definition(indicator_id: str) -> Indicator:
     relative = f"data/definitions/indicators/{indicator_id}.yml"
     path = _definition_file(indicator_id, relative, "indicator", indicators)
     fields = read(path)
@@ -148,9 +156,11 @@ def areas(kind: str | None = None) -> list[Area]:
             f"a kind of area must be one of {', '.join(AREA_KINDS)}; got {kind!r}. "
             f"{nearest(kind, AREA_KINDS, 'Choose one of them.')}"
         )
-    fields = read(root() / "data" / "definitions" / "areas.yml")
-    found = list(_areas(fields))
-    return [area for area in found if kind in (None, area.kind)]
+    return [area for area in remembered("areas", _read_areas) if kind in (None, area.kind)]
+
+
+def _read_areas() -> list[Area]:
+    return list(_areas(read(root() / "data" / "definitions" / "areas.yml")))
 
 
 def area(code: str) -> Area:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Hashable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,12 +22,12 @@ LARGEST_DEFINITION = 1_000_000
 LONGEST_LINE = 100_000
 _LISTING = "listing:"
 
-MOST_REMEMBERED = 64
+MOST_REMEMBERED = 256
 
 Made = TypeVar("Made")
 
 _notes: dict[str, str] = {}
-_open_notes: list[dict[str, str]] = []
+_reading: ContextVar[tuple[dict[str, str], ...]] = ContextVar("reading", default=())
 _made: dict[Hashable, tuple[dict[str, str], object]] = {}
 
 
@@ -90,11 +91,11 @@ def remembered(key: Hashable, make: Callable[[], Made]) -> Made:
             _note(name, sha256)
         return found  # type: ignore[return-value]
     reads = {}
-    _open_notes.append(reads)
+    outer = _reading.set((*_reading.get(), reads))
     try:
         found = make()
     finally:
-        _open_notes.pop()
+        _reading.reset(outer)
     if len(_made) >= MOST_REMEMBERED:
         _made.clear()
     _made[key] = (reads, found)
@@ -102,7 +103,7 @@ def remembered(key: Hashable, make: Callable[[], Made]) -> Made:
 
 
 def _note(name: str, sha256: str) -> None:
-    for notes in (_notes, *_open_notes):
+    for notes in (_notes, *_reading.get()):
         notes[name] = sha256
 
 
