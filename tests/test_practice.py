@@ -315,6 +315,10 @@ def test_outcomes_and_syntheses_together_are_all_findings():
     findings = registry.findings()
     outcomes, umbrella = cases.outcomes(findings), cases.umbrella(findings)
     assert len(outcomes.table) + len(umbrella.table) == len(findings)
+    assert outcomes.text == "2 of 12 outcomes have an interval by which they can be judged."
+    one = findings[findings["subject"] == "sandwell-wellbeing-hub"]
+    assert cases.outcomes(one).text.startswith("None of 1 outcomes have an interval")
+    assert cases.outcomes(findings.iloc[:0]).text == "No outcome of such a site is known."
     assert {"tier", "direction_better", "reading"} <= set(umbrella.table.columns)
 
 

@@ -158,8 +158,10 @@ def outcomes(findings: pd.DataFrame) -> Result:
         "source",
         *TOLD,
     ]
+    verb = "has an interval by which it" if judged == 1 else "have an interval by which they"
+    known = f"{judged or 'None'} of {len(rows)} outcomes {verb} can be judged."
     return Result(
-        text=f"{judged} of {len(rows)} outcomes have an interval by which they can be judged.",
+        text=known if len(rows) else "No outcome of such a site is known.",
         table=rows[columns],
         settings={"method": "outcomes"},
     )
