@@ -518,12 +518,35 @@ def _overdispersion(case: dict[str, Any]) -> dict[str, Any]:
         "target_transformed": np.full(len(x), figures.target),
     }
     output |= _overdispersion_limits(case, figures, found.tau2)
-    if kind != "RC":
-        output["s"] = figures.s
-    if "OD99UCL" in output:
-        value = x / n * case["params"]["multiplier"]
-        output["outlier"] = (value > output["OD99UCL"]) | (value < output["OD99LCL"])
+    if "corrected_OD99UCL" in output:
+        output |= _as_the_source(case, figures, found.tau2)
+    output.setdefault("s", figures.s)
+    value = x / n * case["params"]["multiplier"]
+    output["outlier"] = (value > output["OD99UCL"]) | (value < output["OD99LCL"])
     return output
+
+
+def _as_the_source(
+    case: dict[str, Any], figures: overdispersion.Scaled, tau2: float
+) -> dict[str, Any]:
+    """Limits that the source draws on the wrong scale, from the workbook's own spread.
+
+    The workbook draws no such limits: that these agree shows only where the source goes wrong.
+    """
+    counts = case["params"]["data_type"] == "RC"
+    n = np.array(case["input"]["den"], dtype=float)
+    s = 1 / (2 * np.sqrt(n)) if counts else figures.s
+    output: dict[str, Any] = {"s": s}
+    for share, z in (("95", 1.959964), ("99", 3.090232)):
+        for name, sign in (("LCL", -1), ("UCL", 1)):
+            wide = figures.target + sign * z * np.sqrt(s**2 + tau2)
+            output[f"OD{share}{name}"] = np.exp(wide) if counts else wide
+            if counts:
+                output[f"{name}{share}"] = np.exp(figures.target + sign * z * s)
+    return {
+        key: found if key == "s" else found * case["params"]["multiplier"]
+        for key, found in output.items()
+    }
 
 
 def _overdispersion_limits(
