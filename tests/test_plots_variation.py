@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 
 from evidence import plots
 from evidence.errors import DataError
@@ -246,6 +247,16 @@ def test_a_chart_that_could_not_be_made_is_refused_with_the_reason():
 def test_an_unknown_area_to_highlight_is_refused(result):
     with pytest.raises(DataError, match="Atlantis is not"):
         plots.funnel(result, highlight=["Atlantis"])
+
+
+def test_the_layout_measures_letters_as_wide_as_they_are_drawn():
+    words = "response of depression, up to 6 months"
+    with mpl.rc_context(style.RULES):
+        figure, axes = style.canvas(2.0)
+        measured = axes.text(0, 0, words, fontsize=7).get_window_extent().width
+        drawn = TextPath((0, 0), words, size=7).get_extents().width
+
+    assert measured == pytest.approx(drawn, rel=0.01)
 
 
 def test_the_legend_of_a_funnel_keeps_clear_of_its_axis():

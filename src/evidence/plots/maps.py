@@ -332,8 +332,8 @@ def peers(result: Result, nearest: pd.DataFrame, area_code: str) -> Picture:
     axes.set_ylim(-0.7, len(shown) - 0.3)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(
-        f"{asked['unit'] or 'value'}, with 95\u00a0% interval; line: all areas\n"
-        "in brackets: distance, in standard deviations",
+        f"{asked['unit'] or 'value'}, with 95\u00a0% interval\n"
+        "line: all areas; in brackets: distance\n(standard deviations)",
         fontsize=8.5,
     )
     return Picture(figure, _peers_alt(shown, asked["unit"], asked["indicator"]))

@@ -231,7 +231,7 @@ def _people_by_area(
     axes.grid(axis="x", color=style.WIDE_BAND)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     figure.supxlabel(note, x=0.01, ha="left", fontsize=7, color=style.QUIET)
-    lines = "\n".join(textwrap.wrap(title, 52))
+    lines = "\n".join(textwrap.wrap(title, 46))
     figure.suptitle(lines, x=0.01, ha="left", fontsize=11, weight="bold")
     return axes
 

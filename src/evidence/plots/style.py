@@ -68,6 +68,7 @@ RULES |= {
     "legend.frameon": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
+    "text.hinting": "no_hinting",
     "svg.hashsalt": "evidence",
     "svg.fonttype": "path",
     "path.simplify": True,
