@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgb
 
 from evidence import plots
 from evidence.errors import DataError
+from evidence.plots import maps
 from evidence.results import Result
 from evidence.variation import areas, equity, gradients, inequality, limits, overview, rates
 
@@ -319,6 +321,22 @@ def test_tiles_darken_with_the_figure():
     shade = [sum(tile.get_facecolor()[:3]) for tile in axes.patches]
 
     assert shade[0] > shade[1] > shade[2] == shade[3] > shade[4] > shade[5]
+
+
+def luminance(colour):
+    parts = np.array(to_rgb(colour))
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("picture", [lambda: PICTURES["tiles"](), lambda: drawn_map()])
+def test_figures_on_a_map_can_be_read_on_every_shade(picture):
+    """WCAG 2.1, 1.4.3: letters have 4.5 times the contrast of their ground."""
+    axes = picture().figure.axes[0]
+    ink = {luminance(text.get_color()) for text in axes.texts}
+    shades = [luminance(maps.SHADES(at)[:3]) for at in np.linspace(0, 1, 50)]
+
+    assert min((shade + 0.05) / (letters + 0.05) for shade in shades for letters in ink) >= 4.5
 
 
 def test_a_borough_whose_area_is_not_in_the_result_is_refused():

@@ -25,8 +25,8 @@ from evidence.variation import words
 
 __all__ = ["choropleth", "peers", "tiles"]
 
-SHADES = LinearSegmentedColormap.from_list("shades", ["#f2f6f9", "#9fc6e0", "#0b4f7d"])
-"""One hue from light to dark, so that the order also shows in grey."""
+SHADES = LinearSegmentedColormap.from_list("shades", ["#f4f8fb", "#b3d2e8", "#5598c6"])
+"""One hue from light to dark, so that the order also shows in grey; ink reads well on all of it."""
 
 LETTERS = 4
 """Letters of a borough's name on its tile: the fewest that tell the boroughs apart."""
@@ -195,7 +195,7 @@ def _write_figures(axes: Axes, result: Result, places: pd.DataFrame, scale: Norm
             va="center",
             fontsize=8,
             linespacing=0.9,
-            color=_ink(scale(place.value)),
+            color=style.INK,
         )
 
 
@@ -255,13 +255,8 @@ def _tile(axes: Axes, place: object, value: float, scale: Normalize, unit: str) 
         va="center",
         fontsize=8.5,
         linespacing=1.25,
-        color=_ink(scale(value)) if known else style.INK,
+        color=style.INK,
     )
-
-
-def _ink(shade: float) -> str:
-    """Return the colour of letters that reads better on a shade."""
-    return "white" if shade > 0.74 else style.INK
 
 
 def _figure(value: float, unit: str) -> str:
