@@ -252,7 +252,7 @@ def test_an_unknown_area_to_highlight_is_refused(result):
 def test_the_layout_measures_letters_as_wide_as_they_are_drawn():
     words = "response of depression, up to 6 months"
     with mpl.rc_context(style.RULES):
-        figure, axes = style.canvas(2.0)
+        _, axes = style.canvas(2.0)
         measured = axes.text(0, 0, words, fontsize=7).get_window_extent().width
         drawn = TextPath((0, 0), words, size=7).get_extents().width
 
