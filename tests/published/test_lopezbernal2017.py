@@ -59,7 +59,7 @@ def test_the_seasonal_model_with_pearson_scaled_variance():
     assert found["dispersion"].value == pytest.approx(2.262, abs=5e-4)
     assert figures == pytest.approx([0.885, 0.839, 0.933], abs=5e-4)
     plain = found.text.replace("\N{NO-BREAK SPACE}", " ")
-    assert "11.5 % lower (95 % interval −16.1 to −6.68 %) than without the smoking ban" in plain
+    assert "lower by 11.5 % (95 % interval −16.1 to −6.68 %) than without the smoking ban" in plain
 
 
 def test_the_seasonal_model_with_poisson_variance():

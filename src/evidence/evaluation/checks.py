@@ -331,7 +331,7 @@ def size_in_words(main: Estimate, question: Question) -> str:
     side = "higher" if value > 0 else "lower"
     per_cent = main.scale == "log"
     unit = PER_CENT if per_cent else f" {_difference_unit(question.unit)}".rstrip()
-    size = f"{number(abs(value))}{unit} {side}"
+    size = f"{side} by {number(abs(value))}{unit}"
     if main.low is None or main.high is None:
         return size
     if main.scale == "log":
