@@ -99,12 +99,13 @@ def restatements() -> pd.DataFrame:
     -------
     DataFrame
         place (England, London), register, year, areas (with both figures), differ (in the
-        register's count), largest (largest change of an area, percent of its first figure), first
-        and restated (sums).
+        register's count), lower (how many of these fell), largest (largest change of an area,
+        percent of its first figure), first and restated (sums).
     """
     both = load("qof", "restatements")
     change = both["restated"] - both["first"]
-    both = both.assign(differ=change != 0, largest=100 * (change / both["first"]).abs())
+    size = 100 * (change / both["first"]).abs()
+    both = both.assign(differ=change != 0, lower=change < 0, largest=size)
     places = {"England": both, "London": both[both["london"]]}
     found = pd.concat(
         {place: _restated(rows) for place, rows in places.items()}, names=["place"]
@@ -119,6 +120,7 @@ def _restated(rows: pd.DataFrame) -> pd.DataFrame:
         .agg(
             areas=("differ", "size"),
             differ=("differ", "sum"),
+            lower=("lower", "sum"),
             largest=("largest", "max"),
             first=("first", "sum"),
             restated=("restated", "sum"),
