@@ -341,3 +341,14 @@ def test_printed_the_words_come_first_and_the_doubts_after():
     result = Result(text="Up by 3.", cautions=(Caution("rounding", "rounded to 5"),))
     assert "<table" not in result._repr_html_()
     assert repr(result) == "Up by 3.\nCaution: rounded to 5"
+
+
+def test_whole_numbers_are_shown_in_thousands_with_a_true_minus_and_years_as_they_are():
+    table = pd.DataFrame(
+        {"sum": [71770, -130], "year": [2017, 2018], "n": pd.array([1209, None], dtype="Int64")}
+    )
+
+    shown = Result(text="x", table=table)._repr_html_()
+
+    cells = [cell.split("</td>")[0] for cell in shown.split("<td>")[1:]]
+    assert cells == ["71,770", "2017", "1,209", "\N{MINUS SIGN}130", "2018", ""]

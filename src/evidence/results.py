@@ -423,7 +423,7 @@ class Result:
     def _table_html(self) -> str:
         if self.table.empty:
             return ""
-        numbers = self.table.select_dtypes("float64")
+        numbers = self.table.select_dtypes(["float64", "integer"])
         html_table = self.table.to_html(
             index=False,
             border=0,
@@ -431,18 +431,21 @@ class Result:
             justify="unset",
             na_rep="",
             escape=True,
-            formatters={name: _printed(numbers[name]) for name in numbers},
+            formatters={name: _printed(numbers[name]) for name in numbers if name != "year"},
         )
         return html_table.replace(' style="text-align: unset;"', "")
 
 
 def _printed(column: pd.Series) -> Callable[[float], str]:
     """Return how a column's numbers are printed: the same decimals in every row."""
+    column = column.astype("float64")
     known = column[np.isfinite(column)]
     whole = bool((known == known.round()).all())
     largest = float(known.abs().max()) if len(known) else 0.0
     decimals = 0 if whole or largest >= 1000 else 1 if largest >= 10 else 2 if largest >= 1 else 3
-    return lambda value: f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+    return lambda value: (
+        "" if pd.isna(value) else f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+    )
 
 
 def _number(key: str, name: str, value: Any) -> float | None:
