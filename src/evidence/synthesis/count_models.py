@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, special
+from scipy import special
 
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
@@ -19,12 +19,12 @@ from evidence.synthesis.effects import effect_sizes
 from evidence.synthesis.fit import fit
 from evidence.synthesis.likelihoods import (
     NO_SPREAD,
-    TIGHT,
     ModelFit,
     binomial_terms,
     hypergeometric_terms,
     normal_effects,
     poisson_terms,
+    smallest,
     standard_error,
 )
 from evidence.synthesis.measures import MEASURES
@@ -58,8 +58,7 @@ def beta_binomial(events: Array, trials: Array, second: Array | None = None) -> 
 
     overall = float(special.logit((events.sum() + 0.5) / (trials.sum() + 1)))
     start = [0.0 if second is not None else overall, overall, -3.0]
-    best = optimize.minimize(cost, start, method="Nelder-Mead", options=TIGHT)
-    best = optimize.minimize(cost, best.x, method="Nelder-Mead", options=TIGHT)
+    best = smallest(cost, np.array(start))
     order = [0, 2] if second is None else [0, 1, 2]
     at, rho = best.x, float(special.expit(best.x[2]))
     if rho < NO_SPREAD**2:

@@ -25,6 +25,12 @@ TIGHT = {"xatol": 1e-7, "fatol": 1e-9, "maxiter": 2000}
 NO_SPREAD = 1e-4
 """A standard deviation of effects below this is 0."""
 
+NO_LOG_SPREAD = -20.0
+"""Logarithm of a standard deviation that is as good as 0."""
+
+LOG_SPREADS = np.linspace(-6.0, 1.5, 16)
+"""Where a spread is looked for first."""
+
 BIGGEST_STEP = 2.0
 FAR = 30.0
 """An effect of this size (log scale) is as good as infinite."""
@@ -187,23 +193,38 @@ def scatter(effects: Array, variances: Array) -> float:
 def two_parameters(cost: Callable[[Array], float], start: float) -> ModelFit:
     """Maximise over mean and log standard deviation, and settle whether the latter is 0.
 
-    `cost` is minus the log-likelihood.
+    `cost` is minus the log-likelihood. A spread is looked for on a grid first, because the search
+    would miss a small one where the likelihood is flat.
     """
-    fits = [
-        optimize.minimize(cost, [start, log_tau], method="Nelder-Mead", options=TIGHT)
-        for log_tau in (-0.7, -3.0)
-    ]
-    best = min(fits, key=lambda found: found.fun)
-    tau = float(np.exp(best.x[1]))
     plain = optimize.minimize_scalar(
-        lambda mu: cost(np.array([mu, -20.0])), bracket=(start - 1, start + 1)
+        lambda mu: cost(np.array([mu, NO_LOG_SPREAD])), bracket=(start - 1, start + 1)
     )
+    best = smallest(cost, spread_start(cost, np.array([plain.x])))
+    tau = float(np.exp(best.x[1]))
     if tau < NO_SPREAD or plain.fun <= best.fun + 1e-9:
-        at = np.array([plain.x, -20.0])
+        at = np.array([plain.x, NO_LOG_SPREAD])
         return ModelFit(float(plain.x), standard_error(cost, at, [0]), 0.0, -float(plain.fun))
     return ModelFit(
         float(best.x[0]), standard_error(cost, best.x, [0, 1]), tau**2, -float(best.fun)
     )
+
+
+def spread_start(cost: Callable[[Array], float], at: Array) -> Array:
+    """Return the parameters of a model without spread with the best log spread behind them."""
+    found = [np.r_[at, log_tau] for log_tau in LOG_SPREADS]
+    return min(found, key=cost)
+
+
+def smallest(cost: Callable[[Array], float], start: Array) -> optimize.OptimizeResult:
+    """Return the minimum by a simplex with sides of 0.3, started anew where it stopped."""
+    found = None
+    at = np.asarray(start, float)
+    for side in (0.3, 0.1):
+        corners = np.vstack([at, at + side * np.eye(len(at))])
+        chosen = TIGHT | {"initial_simplex": corners}
+        found = optimize.minimize(cost, at, method="Nelder-Mead", options=chosen)
+        at = found.x
+    return found
 
 
 def standard_error(cost: Callable[[Array], float], at: Array, free: Sequence[int]) -> float:

@@ -7,7 +7,6 @@ Jackson et al. 2018 (Statistics in Medicine 37:1059-1085), models 4 (fixed level
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,21 +14,20 @@ from scipy import optimize, special
 
 from evidence.synthesis.likelihoods import (
     BIGGEST_STEP,
+    NO_LOG_SPREAD,
     NO_SPREAD,
     NODE_WEIGHTS,
     NODES,
-    TIGHT,
     ModelFit,
     curvature,
     scatter,
+    smallest,
+    spread_start,
     standard_error,
     two_parameters,
 )
 from evidence.synthesis.rare import Counts
 from evidence.synthesis.weighting import Array
-
-ZERO = -20.0
-"""Logarithm of a standard deviation that is as good as 0."""
 
 Arm = tuple[Array, Array, Array]
 """Log-likelihood, score and information of one group by its linear predictor."""
@@ -101,13 +99,13 @@ def fixed_levels(arms: Arms) -> ModelFit:
         return -value
 
     found = two_parameters(cost, 0.0)
-    common, _ = _profiled(arms, _common(arms, kept), np.exp(ZERO), kept)
+    common, _ = _profiled(arms, _common(arms, kept), np.exp(NO_LOG_SPREAD), kept)
     saturated, wald = arms.saturated()
     return found.tested(wald, 2 * (saturated - common), arms.k - 1)
 
 
 def _common(arms: Arms, kept: Array) -> float:
-    spread = float(np.exp(ZERO))
+    spread = float(np.exp(NO_LOG_SPREAD))
     best = optimize.minimize_scalar(
         lambda mu: -_profiled(arms, mu, spread, kept)[0], bracket=(-1.0, 1.0)
     )
@@ -169,24 +167,17 @@ def random_levels(arms: Arms) -> ModelFit:
             np.sum(_laplace(arms, theta[0], theta[1], np.exp(theta[2]), np.exp(theta[3])))
         )
 
-    plain = _minimum(lambda free: cost(np.r_[free, ZERO]), [level, 0.0, 0.0])
-    starts = [[*plain.x, log_tau] for log_tau in (-0.7, -3.0)]
-    best = min((_minimum(cost, start) for start in starts), key=lambda found: found.fun)
+    plain = smallest(lambda free: cost(np.r_[free, NO_LOG_SPREAD]), np.array([level, 0.0, 0.0]))
+    best = smallest(cost, spread_start(cost, plain.x))
     tau = float(np.exp(best.x[3]))
     saturated, wald = _saturated_random(arms, plain.x)
     at = best.x
     if tau < NO_SPREAD or plain.fun <= best.fun + 1e-9:
-        at, tau = np.r_[plain.x, ZERO], 0.0
+        at, tau = np.r_[plain.x, NO_LOG_SPREAD], 0.0
     spreads = [which for which in (2, 3) if np.exp(at[which]) >= NO_SPREAD]
     se = standard_error(cost, at, [1, 0, *spreads])
     found = ModelFit(float(at[1]), se, tau**2, -cost(at))
     return found.tested(wald, 2 * (saturated + plain.fun), arms.k - 1)
-
-
-def _minimum(cost: Callable[[Array], float], start: object) -> optimize.OptimizeResult:
-    """Return the minimum by a simplex, restarted once where it stopped."""
-    first = optimize.minimize(cost, start, method="Nelder-Mead", options=TIGHT)
-    return optimize.minimize(cost, first.x, method="Nelder-Mead", options=TIGHT)
 
 
 def _laplace(
@@ -228,7 +219,7 @@ def _saturated_random(arms: Arms, start: Array) -> tuple[float, float]:
         own, value = _own_effects(arms, theta[0], float(np.exp(theta[1])), own)
         return -value
 
-    best = _minimum(cost, [start[0] - start[1] / 2, start[2]])
+    best = smallest(cost, np.array([start[0] - start[1] / 2, start[2]]))
     own, value = _own_effects(arms, best.x[0], float(np.exp(best.x[1])), own)
     return value, _wald_random(arms, best.x, own)
 
