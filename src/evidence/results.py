@@ -423,29 +423,27 @@ class Result:
     def _table_html(self) -> str:
         if self.table.empty:
             return ""
-        numbers = self.table.select_dtypes(["float64", "integer"])
-        html_table = self.table.to_html(
+        numbers = self.table.select_dtypes(["float64", "integer"]).astype("float64")
+        numbers = numbers.drop(columns="year", errors="ignore")
+        html_table = self.table.assign(**numbers).to_html(
             index=False,
             border=0,
             classes="ev-table",
             justify="unset",
             na_rep="",
             escape=True,
-            formatters={name: _printed(numbers[name]) for name in numbers if name != "year"},
+            formatters={name: _printed(numbers[name]) for name in numbers},
         )
         return html_table.replace(' style="text-align: unset;"', "")
 
 
 def _printed(column: pd.Series) -> Callable[[float], str]:
     """Return how a column's numbers are printed: the same decimals in every row."""
-    column = column.astype("float64")
     known = column[np.isfinite(column)]
     whole = bool((known == known.round()).all())
     largest = float(known.abs().max()) if len(known) else 0.0
     decimals = 0 if whole or largest >= 1000 else 1 if largest >= 10 else 2 if largest >= 1 else 3
-    return lambda value: (
-        "" if pd.isna(value) else f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
-    )
+    return lambda value: f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _number(key: str, name: str, value: Any) -> float | None:
