@@ -172,7 +172,7 @@ class Runner:
             "error": "",
             "results_sha256": results_hash(document),
         }
-        write_json(folder / "results.json", {**document, "run": run})
+        write_json(folder / "results.json", {**document, "run": run}, indent=None)
         (folder / "reads.json").unlink()
         write_json(folder / "run.json", described)
         return described
