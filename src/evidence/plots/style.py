@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Any, TypeVar
 
 import matplotlib as mpl
@@ -21,6 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
@@ -73,6 +75,14 @@ RULES |= {
     "svg.fonttype": "path",
     "path.simplify": True,
 }
+
+
+def find_fonts() -> None:
+    """Look up the files of the house's letters; matplotlib remembers them for each size."""
+    with mpl.rc_context(RULES):
+        for tenths, weight in product(range(60, 121), ("normal", "bold")):
+            letters = FontProperties(size=tenths / 10, weight=weight)
+            findfont(letters, fallback_to_default=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evidence.errors import DataError
@@ -301,7 +303,7 @@ def _icons(result: Result) -> list[tuple[tuple[Line2D, Line2D], str]]:
     last = result.table[result.table["value"].notna()].iloc[-1]
     point = said["variation"]
     routine = point in ("common cause", "at a break")
-    letter = r"\sim" if routine else "H" if last["value"] > last["mean"] else "L"
+    letter = "~" if routine else "H" if last["value"] > last["mean"] else "L"
     found = [(letter, POINTS[point][0], f"latest: {_PLAIN[point]}")]
     if said["assurance"]:
         found.append((*ASSURANCE[said["assurance"]], f"target: {said['assurance']}"))
@@ -312,9 +314,10 @@ def _icon(letter: str, colour: str) -> tuple[Line2D, Line2D]:
     ring = Line2D(
         [], [], linestyle="", marker="o", markersize=11, markerfacecolor="white", color=colour
     )
-    return ring, Line2D(
-        [], [], linestyle="", marker=rf"$\mathrm{{{letter}}}$", markersize=6, color=colour
-    )
+    path = TextPath((0, 0), letter, size=1)
+    middle = path.get_extents().get_points().mean(axis=0)
+    outline = Path(path.vertices - middle, path.codes)
+    return ring, Line2D([], [], linestyle="", marker=outline, markersize=6, color=colour, mew=0)
 
 
 _PLAIN = {

@@ -1,4 +1,4 @@
-"""Imports all that pages compute with, so that the fork server does it once for every kernel.
+"""Imports all that pages compute and draw with: the fork server does it once for every kernel.
 
 The runs of a build state the code as it was when the build began (`identity.code_hashes` is asked
 first); kernels that fork from here run that code, whatever is edited meanwhile.
@@ -39,3 +39,5 @@ def import_parts() -> None:
 
 
 import_parts()
+with suppress(Exception):
+    import_module("evidence.plots.style").find_fonts()
