@@ -6,6 +6,7 @@ ever computed is copied.
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import re
@@ -211,6 +212,7 @@ def _copy(folder: Path, few: bool) -> Workbook:
     root, temporary = folder / "workbook", folder / "tmp"
     for name in COPIED:
         shutil.copytree(ROOT / name, root / name, ignore=NOT_COPIED)
+    compileall.compile_dir(root / "src", quiet=1)  # neither side pays for the first import
     temporary.mkdir()
     whole = Workbook(root, temporary)
     return Workbook(root, temporary, few_of(whole.plan())) if few else whole
