@@ -400,6 +400,17 @@ def test_a_variance_of_zero_is_said_and_has_no_correlation():
     assert "The variance of AL between studies is estimated as 0" in repr(result)
 
 
+@pytest.mark.parametrize("seed", [8, 23])
+def test_a_variance_that_is_nearly_zero_by_rounding_is_zero(seed):
+    y = 0.2 * np.random.default_rng(seed).normal(size=(6, 2))
+    v = np.tile([[0.09, 0.045], [0.045, 0.09]], (6, 1, 1))
+
+    fitted = fit_outcomes(outcomes(y, v))
+
+    assert fitted.tau2.tolist() == [0.0, 0.0]
+    assert np.isnan(fitted.rho).all()
+
+
 def test_a_search_that_ends_early_is_said(monkeypatch):
     monkeypatch.setattr(multivariate, "STEEP", 0.0)
 
