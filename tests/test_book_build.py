@@ -356,6 +356,17 @@ def test_a_source_that_only_one_changed_page_cites_enters_the_bibliography(own: 
     assert page(own, "rerun").find(id=str(cited["href"]).partition("#")[2]) is not None
 
 
+def test_a_build_after_one_that_was_killed_while_rendering_starts_anew(own: Path) -> None:
+    change(own, "book/rerun.md", "Write to us.", "Do write to us.")
+    built(own)
+    change(own, "book/glossary.md", "How sure.", "How sure we are.")
+    (own / "book/_build/stamp.json").unlink()
+    (own / "book/_build/html/searchindex.js").unlink()
+
+    assert built(own).rebuilt
+    assert "How sure we are." in words(page(own, "glossary"))
+
+
 def test_tiles_without_area_pages_fail_the_build(own: Path) -> None:
     text = (own / "book/report.yml").read_text(encoding="utf-8")
     start, end = text.index("      - for_each: areas"), text.index("  - id: methods")

@@ -213,6 +213,8 @@ def _render(root: Path, report: Report, place: _Place, inputs: str, as_of: date,
     from evidence.book.checking import check
     from evidence.book.staging import stage
 
+    if not place.stamp.exists():  # an earlier rendering was cut off: its parts do not fit together
+        shutil.rmtree(place.work / "doctrees", ignore_errors=True)
     place.stamp.unlink(missing_ok=True)
     staged = stage(root, report, place.work / "source", as_of, code)
     problems = _sphinx(staged.source, place.work)
