@@ -620,6 +620,33 @@ def test_only_the_named_pages_and_what_they_need_are_run(workbook, rendered, evi
     assert [page.id for page in asked] == ["a", "b"]
 
 
+def test_a_book_is_not_rendered_while_another_build_works(workbook, rendered, evidence):
+    evidence("build")
+    other = subprocess.Popen(
+        [sys.executable, "-c", LOCKED, str(workbook)], stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout.readline() == "held\n"
+    try:
+        code, _, err = evidence("build")
+    finally:
+        other.kill()
+        other.wait()
+
+    assert code == 2
+    assert f"process {other.pid}" in err
+    assert len(rendered) == 1
+
+
+LOCKED = """
+import sys, time
+from pathlib import Path
+from evidence.runs.store import Store
+with Store(Path(sys.argv[1])).lock("evidence build"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
 def test_a_book_that_warns_fails_the_build_with_the_lines_that_matter(
     workbook, rendered, evidence, monkeypatch
 ):

@@ -470,7 +470,9 @@ def _run_all(root: Path, chosen: Sequence[Page], **choices: Any) -> Sequence[Out
 
 
 def _build_book(root: Path, as_of: datetime | None) -> None:
-    with told.status("rendering the book"):
+    from evidence.runs.store import Store
+
+    with Store(root).lock("evidence build"), told.status("rendering the book"):
         try:
             built = book.build(root, as_of=as_of.date() if as_of else None)
         except EvidenceError as error:
