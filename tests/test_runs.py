@@ -161,6 +161,23 @@ def test_failures_are_one_line_each_and_the_other_pages_go_on(workbook):
     assert list(Store(workbook).runs.glob(".*")) == []
 
 
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("evidence.data.root() / 'data/raw/none.csv'", "'data/raw/none.csv'"),
+        ("'/home/somebody/a plan/none.csv'", "'none.csv'"),
+        ("'/tmp/x7/none.csv'", "'none.csv'"),
+    ],
+)
+def test_the_reason_of_a_failure_holds_no_folder_of_the_machine(workbook, file, told):
+    change_notebook(workbook, "good", "year * scale", f"open({file})")
+
+    (outcome,) = run_pages(workbook, [page("good")])
+
+    assert outcome.error.endswith(f"FileNotFoundError: [Errno 2] No such file or directory: {told}")
+    assert Store(workbook).pointer("good")["error"] == outcome.error
+
+
 def test_a_batch_that_is_stopped_starts_no_further_page(workbook):
     pages = [page("good", id=f"good-{n}", scale=float(n)) for n in range(8)]
 

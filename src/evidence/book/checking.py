@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 LOADED = {("script", "src"), ("img", "src"), ("link", "href"), ("source", "src"), ("iframe", "src")}
 LINKED = {*LOADED, ("a", "href"), ("form", "action")}
-MACHINE_PATHS = ("/home/", "/root/", "/tmp/", "C:\\Users\\", "file:///")
+MACHINE_PATHS = ("/home/", "/Users/", "/root/", "/tmp/", "C:\\Users\\", "file:///")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,11 @@ from evidence.runs.store import Store, read_json, write_json
 
 CELL_SECONDS = 600
 """A cell that runs longer is taken to hang."""
+FOLDERS = re.compile(
+    r"""(?<=['"])(?:/|[A-Za-z]:\\)[^'"]*[/\\](?=[^'"/\\]+['"])"""  # of a file in quotes
+    r"""|(?<![\w:/.])(?:/|[A-Za-z]:\\)(?:[^\s'"/\\]+[/\\]+)+"""  # of one without
+)
+"""Folders of a machine before the name of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,8 @@ class Runner:
             try:
                 run = self._execute(plan)
             except (RunError, OSError) as error:
-                return self._failed(plan, str(error), publish, time.monotonic() - started)
+                reason = _without_folders(str(error), self.store.root)
+                return self._failed(plan, reason, publish, time.monotonic() - started)
             reused = False
         else:
             reused = True
@@ -221,7 +228,8 @@ def runner(
             yield Runner(store, environment, forked and can_fork(), cell_seconds)
     except OSError as error:
         raise RunError(
-            f"there must be room and the right to write below data/processed; {error}. "
+            "there must be room and the right to write below data/processed; "
+            f"{_without_folders(str(error), root)}. "
             "Make room or change the rights, then build again; what was complete is kept."
         ) from error
 
@@ -365,6 +373,11 @@ def _cell_failed(plan: Planned, output: Path, error: PapermillExecutionError) ->
             break
     text = " ".join(str(error.evalue).split())[:400]
     return f"page {plan.page.id}, cell {number}: {error.ename}: {text}"
+
+
+def _without_folders(text: str, root: Path) -> str:
+    """Name files of the workbook by their place in it and others by name: the book shows it."""
+    return FOLDERS.sub("", text.replace(f"{root}{os.sep}", ""))
 
 
 def _strip(output: Path) -> None:
