@@ -26,7 +26,8 @@ PAGE_VARIABLE = "EVIDENCE_RUN_PAGE"
 ROW_KEYS = ("row", "study", "area_code", "service_code", "period", "indicator")
 _read_pages: dict[str, str] = {}
 _read_rules: dict[str, dict[str, int]] = {}
-_opened: dict[Path, Published] = {}
+_opened: dict[str, PageResults] = {}
+"""Results of the runs that were read, by the name of the run."""
 
 
 class Drawn(Protocol):
@@ -168,7 +169,7 @@ def start(notebook: str, namespace: Mapping[str, Any]) -> Run:
     return Run(page, notebook, full, Path(folder) if folder else None)
 
 
-class Published(Mapping[str, Result]):
+class PageResults(Mapping[str, Result]):
     """Results of a page by name, each rebuilt when it is asked for."""
 
     def __init__(self, stored: Mapping[str, Any]) -> None:
@@ -187,7 +188,7 @@ class Published(Mapping[str, Result]):
         return len(self._stored)
 
 
-def published(page: str) -> Published:
+def published(page: str) -> PageResults:
     """Return the published results of another page, by name, and note that they were read.
 
     Raises
@@ -195,41 +196,46 @@ def published(page: str) -> Published:
     RunError
         If the page has no published run.
     """
-    pointer, folder = _pointer(catalogue.root(), page)
-    if folder not in _opened:
-        document = _document(folder)
+    root = catalogue.root()
+    pointer = _pointer(root, page)
+    run = pointer.get("run", "")
+    if run not in _opened:
+        document = _document(root, run)
         if document is None:
             raise RunError(
                 f"a page that is read must have a published run; {page!r} has none. "
                 f"Run `evidence build {page}` first."
             )
-        _opened[folder] = Published(document["results"])
+        _opened[run] = PageResults(document["results"])
         for result in document["results"].values():
             if "disclosure" in result["settings"]:
                 _read_rules[f"page {page}"] = dict(result["settings"]["disclosure"])
     _read_pages[page] = pointer["results_sha256"]
-    return _opened[folder]
+    return _opened[run]
 
 
 def published_document(root: Path, page: str) -> dict[str, Any] | None:
     """Return results.json of a page's published run, or None if it has none."""
-    return _document(_pointer(root, page)[1])
+    return _document(root, _pointer(root, page).get("run", ""))
 
 
-def _pointer(root: Path, page: str) -> tuple[dict[str, Any], Path]:
-    """Return what is said of the published run of a page, and its folder."""
+def _pointer(root: Path, page: str) -> dict[str, str]:
+    """Return what is said of the published run of a page: nothing if it has never been run."""
     try:
-        pointer = json.loads((root / "data/processed/pages" / f"{page}.json").read_text("utf-8"))
+        return dict(json.loads((root / "data/processed/pages" / f"{page}.json").read_text("utf-8")))
     except FileNotFoundError:
-        pointer = {"run": "", "results_sha256": ""}
-    return pointer, root / "data/processed/runs" / (pointer["run"] or f"no run of {page}")
+        return {}
 
 
-def _document(folder: Path) -> dict[str, Any] | None:
+def _document(root: Path, run: str) -> dict[str, Any] | None:
+    """Return results.json of a run, None if there is no such run or `run` is empty."""
+    if not run:
+        return None
     try:
-        return dict(json.loads((folder / "results.json").read_text("utf-8")))
+        text = (root / "data/processed/runs" / run / "results.json").read_text("utf-8")
     except FileNotFoundError:
         return None
+    return dict(json.loads(text))
 
 
 def results_hash(document: Mapping[str, Any]) -> str:
