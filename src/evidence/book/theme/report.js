@@ -35,7 +35,7 @@
       link.href = URL.createObjectURL(content);
       link.download = name;
       link.click();
-      URL.revokeObjectURL(link.href);
+      setTimeout(function () { URL.revokeObjectURL(link.href); }, 60000);  // some browsers read it later
     }, "image/png");
   }
   document.addEventListener("DOMContentLoaded", function () {
