@@ -207,7 +207,7 @@ def build(
     root = _workbook()
     from evidence.runs.fresh import states
 
-    practice.cases()
+    practice.cases()  # a wrong case stops the build before any page runs
     report = book.plan(root)
     chosen = _with_needs(report, page or [])
     state = states(root, chosen)

@@ -129,7 +129,10 @@ def _svg(figure: Figure) -> str:
 
 @contextmanager
 def _laid_out(figure: Figure, dpi: float) -> Iterator[None]:
-    """Draw by the canvas itself: `savefig` would draw everything twice."""
+    """Hold a figure, with its places found, while a canvas draws it under the house rules.
+
+    The canvas is called itself because `savefig` would draw everything twice.
+    """
     with mpl.rc_context(RULES):
         _lay_out(figure)
         figure.set_layout_engine("none")
