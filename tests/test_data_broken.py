@@ -187,6 +187,37 @@ CASES = [
         "'publisher' stands already in line 3",
         "Remove one",
     ),
+    stated(
+        "YAML aliases that multiply",
+        "publisher: Town",
+        "publisher: Town\nx0: &x0 [a, a]\n"
+        + "".join(f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+        "line 4",
+        "aliases",
+    ),
+    stated("YAML alias to itself", "publisher: Town", "publisher: &p [*p]", "line 3", "aliases"),
+    stated("YAML merge", "publisher: Town", "<<: {publisher: Town}", "line 3", "valid YAML"),
+    stated("YAML tag", "rows: 4", "rows: !!int four", "line 23", "tags are not read", "int"),
+    stated("YAML Python tag", ": Town", ": !!python/name:os.system ''", "line 3", "tags are not"),
+    stated("YAML date by tag", '"2020"', "!!timestamp 2020-99-99", "line 9", "tags are not read"),
+    stated("YAML nested 31 deep", ": Town", f": {'[' * 31}{']' * 31}", "line 3", "30 levels"),
+    stated(
+        "YAML nested deep", ": Town", f": {'[' * 400_000}{']' * 400_000}", "line 3", "30 levels"
+    ),
+    stated("YAML list as a key", ": Town", ": Town\n? [a, b]\n: c", "line 4", "must be text"),
+    stated("YAML mapping as a key", ": Town", ": Town\n? {a: b}\n: c", "line 4", "must be text"),
+    stated(
+        "YAML truth as a key", '"c": suppressed', "NO: suppressed", "line 14", "False", "quotes"
+    ),
+    stated("YAML number as a key", '"c": suppressed', "7: suppressed", "line 14", "7 needs quotes"),
+    stated("YAML octal number", "rows: 4", "rows: 010", "line 23", "'010'", "plain digits"),
+    stated("YAML number by the clock", "rows: 4", "rows: 1:30", "line 23", "'1:30'", "quotes"),
+    stated("YAML hexadecimal number", "rows: 4", "rows: 0x4", "line 23", "'0x4'"),
+    stated("YAML number too long", "rows: 4", f"rows: {'9' * 5000}", "line 23", "18 digits"),
+    stated("YAML bound too long", "min: 0, max", f"min: {'9' * 401}, max", "18 digits"),
+    stated("YAML two documents", ": Town", ": Town\n---\n", "line 4", "valid YAML"),
+    stated("YAML bell", ": Town", ": To\x07wn", "valid YAML", "control characters"),
+    stated("YAML merge conflict", "publisher", "<<<<<<< HEAD\npublisher", "line 4", "valid YAML"),
     stated("YAML list", "id: clinics", "- id: clinics", "line 2", "valid YAML"),
     stated("another id", "id: clinics", "id: clinic", "line 1", "'clinics'"),
     stated("no direction", "direction_better: higher\n", "", "direction_better", file=INDICATOR),

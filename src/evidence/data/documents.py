@@ -15,6 +15,11 @@ from evidence.errors import CatalogueError
 TO_DO = "TO DO"
 """How a text begins that a template leaves to be written."""
 
+DEEPEST = 30
+"""Levels that a definition may have: building deeper ones can end the interpreter."""
+MOST_DIGITS = 18
+"""Digits of a whole number that tables can hold, too (int64)."""
+
 _REQUIRED: Any = object()
 
 
@@ -39,16 +44,30 @@ def _construct_lined(loader: Any, node: yaml.MappingNode) -> Any:
     yield data
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
-        line = key_node.start_mark.line + 1
+        if not isinstance(key, str):
+            raise _wrong(key_node, f"a key must be text; {key!r} needs quotes")
         if key in data.lines:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{key!r} stands already in line {data.lines[key]}", key_node.start_mark
-            )
-        data.lines[key] = line
+            raise _wrong(key_node, f"{key!r} stands already in line {data.lines[key]}")
+        data.lines[key] = key_node.start_mark.line + 1
         data[key] = loader.construct_object(value_node, deep=True)
 
 
+def _construct_integer(loader: Any, node: yaml.ScalarNode) -> int:
+    """Return a whole number as a reader takes it: 010 would be 8, and 1:30 would be 90."""
+    digits = loader.construct_scalar(node).lstrip("+-")
+    if not digits.isdecimal() or (digits[0] == "0" and digits != "0"):
+        raise _wrong(node, f"{node.value!r} needs quotes if it is text, or plain digits")
+    if len(digits) > MOST_DIGITS:
+        raise _wrong(node, f"a whole number must have at most {MOST_DIGITS} digits")
+    return int(node.value)
+
+
+def _wrong(node: yaml.Node | yaml.Event, problem: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
 _StrictLoader.add_constructor("tag:yaml.org,2002:map", _construct_lined)
+_StrictLoader.add_constructor("tag:yaml.org,2002:int", _construct_integer)
 
 
 def read(path: Path) -> Fields:
@@ -58,7 +77,8 @@ def read(path: Path) -> Fields:
     ------
     CatalogueError
         Naming file and line, if the file is missing, too large, not UTF-8, not YAML, not a
-        mapping, repeats a key, or holds a text that is still marked `TO_DO`.
+        mapping, repeats a key, has aliases, tags or keys that are no text, or holds a text that is
+        still marked `TO_DO`.
     """
     content = read_definition(path)
     try:
@@ -82,7 +102,23 @@ def read(path: Path) -> Fields:
 
 @lru_cache(maxsize=256)
 def _parsed(content: bytes) -> Any:
-    return yaml.load(content.decode("utf-8-sig"), Loader=_StrictLoader)
+    text = content.decode("utf-8-sig")
+    _refuse_unusual(text)
+    return yaml.load(text, Loader=_StrictLoader)
+
+
+def _refuse_unusual(text: str) -> None:
+    """Refuse what can fill the memory or run long, before anything is built of it."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_StrictLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise _wrong(event, f"at most {DEEPEST} levels may lie in each other")
+        if getattr(event, "anchor", None):
+            raise _wrong(event, "anchors and aliases (&name, *name) are not read; write it out")
+        if getattr(event, "tag", None):
+            raise _wrong(event, f"tags are not read; {event.tag!r} is one")
 
 
 def _refuse_to_do(data: _Lined, path: Path) -> None:
