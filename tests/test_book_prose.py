@@ -105,6 +105,6 @@ def test_the_terms_that_every_box_links_to_are_in_the_glossary(site: Path) -> No
 
 
 def test_every_design_tier_has_words_for_the_reader() -> None:
-    from evidence.results import DESIGNS
+    from evidence.vocabulary import DESIGNS
 
     assert set(pieces.DESIGN_WORDS) == set(DESIGNS)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence import data, results
-from evidence.data import catalogue
+from evidence import data
 from evidence.errors import CatalogueError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,10 +68,6 @@ def test_ccgs_cover_all_boroughs():
 def test_an_unknown_kind_of_area_is_refused_with_the_nearest():
     with pytest.raises(CatalogueError, match="Did you mean 'borough'"):
         data.areas("bourough")
-
-
-def test_kinds_of_caution_are_those_of_results():
-    assert catalogue.CAUTION_KINDS == results.CAUTION_KINDS
 
 
 def test_what_is_read_is_noted_until_forgotten():

@@ -15,8 +15,9 @@ from evidence import book, data, plots
 from evidence.data import practice, registry
 from evidence.errors import DataError
 from evidence.practice import cases, coverage, ladder, readings, steps
-from evidence.results import DESIGNS, Estimate, Result
+from evidence.results import Estimate, Result
 from evidence.variation.limits import funnel
+from evidence.vocabulary import DESIGNS
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evidence import data, results
+from evidence import data
 from evidence.data import practice, registry
 from evidence.errors import CatalogueError, DataError
 from evidence.practice import readings
@@ -42,10 +42,6 @@ def broken(root: Path, path: str, old: str, new: str) -> None:
     text = file.read_text(encoding="utf-8")
     assert old in text
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
-def test_designs_are_those_of_results():
-    assert practice.DESIGNS == results.DESIGNS
 
 
 BREAKS = {

@@ -12,6 +12,7 @@ import pytest
 from evidence import cli, data
 from evidence.data import practice, registry, templates
 from evidence.errors import CatalogueError
+from evidence.vocabulary import DESIGNS
 
 ROOT = Path(__file__).resolve().parents[1]
 FILLED = {
@@ -87,7 +88,7 @@ def test_every_key_of_a_case_and_of_an_outcome_is_in_the_template_under_a_line_o
     told = {*written, *re.findall(r"\w+", text.split("also, where needed:")[1])}
     outcome = {field.name for field in fields(practice.Finding)} - {"text", "low", "high"}
     assert outcome - {"reading"} <= told
-    for choices in (practice.STATUSES, practice.DESIGNS, practice.REPORTERS, practice.SCALES):
+    for choices in (practice.STATUSES, DESIGNS, practice.REPORTERS, practice.SCALES):
         assert f"one of {', '.join(choices)}" in text
 
 

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence.errors import DataError, EvidenceError
-from evidence.results import CAUTION_KINDS, DESIGNS, Box, Caution, Conclusion, Estimate, Result
+from evidence.results import Box, Caution, Conclusion, Estimate, Result
+from evidence.vocabulary import CAUTION_KINDS, DESIGNS
 
 WORDS = st.text(min_size=1, max_size=30).filter(str.strip)
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

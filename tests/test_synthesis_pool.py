@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence.errors import DataError
-from evidence.results import DESIGNS, Result
+from evidence.results import Result
 from evidence.synthesis.fit import fit, prediction_interval, tau2_interval
 from evidence.synthesis.heterogeneity import METHODS
 from evidence.synthesis.pool import pool, with_and_without
+from evidence.vocabulary import DESIGNS
 
 FAR = pd.DataFrame({"study": ["A", "B", "C"], "yi": [0.0, 1.0, 2.0], "vi": [0.1, 0.1, 0.1]})
 CHOICES = {"direction_better": "higher", "measure": "SMD"}

@@ -19,47 +19,9 @@ import numpy as np
 import pandas as pd
 
 from evidence.errors import DataError
+from evidence.vocabulary import CAUTION_KINDS, DESIGNS
 
 Direction = Literal["", "higher", "lower", "none"]
-
-DESIGNS = (
-    "rct",
-    "cluster_rct",
-    "did",
-    "its",
-    "controlled_before_after",
-    "before_after",
-    "descriptive",
-)
-"""Design tiers, strongest first; results of different tiers are never pooled silently."""
-
-CAUTION_KINDS = (
-    "synthetic",
-    "suspected_error",
-    "series_break",
-    "designs_differ",
-    "uncontrolled_design",
-    "dependence",
-    "ecological",
-    "reconciliation",
-    "few_studies",
-    "few_units",
-    "small_counts",
-    "not_converged",
-    "boundary",
-    "interval_narrow",
-    "prediction_interval",
-    "overdispersion",
-    "short_series",
-    "missing_periods",
-    "denominator_period",
-    "suppression",
-    "rounding",
-    "old_data",
-    "multiple_testing",
-    "other",
-)
-"""Kinds of statistical doubt, weightiest first: the order in which a reader meets them."""
 
 MISSING = (None, "")
 

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from evidence.book.planning import NOT_STATED, Report
-from evidence.data.catalogue import CAUTION_KINDS, Area
+from evidence.data.catalogue import Area
 from evidence.errors import CatalogueError
 from evidence.runs.pages import Page
 from evidence.runs.store import Store, read_json
+from evidence.vocabulary import CAUTION_KINDS
 
 COMPLETE, FAILED, NEVER, PROSE = "complete", "failed", "never run", "prose"
 RAW, DEFINITIONS = "data/raw/", "data/definitions/"

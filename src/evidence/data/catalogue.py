@@ -13,9 +13,7 @@ from typing import Any
 
 from evidence.data.definitions import (
     AREA_KINDS,
-    CAUTION_KINDS,
     COLUMN_TYPES,
-    DIRECTIONS,
     DISCLOSURES,
     LICENCES,
     RULES,
@@ -34,9 +32,9 @@ from evidence.data.definitions import (
 from evidence.data.documents import Fields, nearest, read
 from evidence.data.files import current_hash, forget, listing, noted, remembered, root
 from evidence.errors import CatalogueError
+from evidence.vocabulary import CAUTION_KINDS, DIRECTIONS
 
 __all__ = [
-    "CAUTION_KINDS",
     "Area",
     "Dataset",
     "Doubt",

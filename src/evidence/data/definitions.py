@@ -25,35 +25,7 @@ LICENCES = (
 )
 DISCLOSURES = ("published", "restricted")
 AREA_KINDS = ("ccg", "merged_ccg", "borough", "icb", "region", "country")
-DIRECTIONS = ("higher", "lower", "none")
 RULES = ("numerator_not_over_denominator", "value_only_if_ok", "part_not_over_whole")
-CAUTION_KINDS = (
-    "synthetic",
-    "suspected_error",
-    "series_break",
-    "designs_differ",
-    "uncontrolled_design",
-    "dependence",
-    "ecological",
-    "reconciliation",
-    "few_studies",
-    "few_units",
-    "small_counts",
-    "not_converged",
-    "boundary",
-    "interval_narrow",
-    "prediction_interval",
-    "overdispersion",
-    "short_series",
-    "missing_periods",
-    "denominator_period",
-    "suppression",
-    "rounding",
-    "old_data",
-    "multiple_testing",
-    "other",
-)
-"""The kinds of `evidence.results`, repeated because that module needs pandas; a test compares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,21 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from evidence.data import catalogue
-from evidence.data.definitions import DIRECTIONS
 from evidence.data.documents import Fields, nearest, read
 from evidence.data.files import listing, root
 from evidence.errors import CatalogueError
-
-DESIGNS = (
-    "rct",
-    "cluster_rct",
-    "did",
-    "its",
-    "controlled_before_after",
-    "before_after",
-    "descriptive",
-)
-"""The designs of `evidence.results`, repeated because that module needs pandas; a test compares."""
+from evidence.vocabulary import DESIGNS, DIRECTIONS
 
 SCALES = {
     "RR": "log",

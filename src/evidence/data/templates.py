@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from evidence.data import catalogue, practice
-from evidence.data.definitions import DIRECTIONS, Column, Table
+from evidence.data.definitions import Column, Table
 from evidence.data.documents import TO_DO, read
 from evidence.data.files import root
 from evidence.errors import CatalogueError
+from evidence.vocabulary import DESIGNS, DIRECTIONS
 
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 PERIOD_COLUMNS = ("period", "year", "month")
@@ -329,7 +330,7 @@ def _case_lines(id: str) -> Iterator[str]:
     values |= {
         "id": id,
         "status": _do(_one_of(practice.STATUSES)),
-        "design": _do(_one_of(practice.DESIGNS)),
+        "design": _do(_one_of(DESIGNS)),
         **{key: [_do(CASE_HELP[key])] for key in ("boroughs", "lessons", "steps", "principles")},
         **dict.fromkeys(("started", "cost", "contact_role"), practice.NOT_STATED),
     }

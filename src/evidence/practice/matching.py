@@ -14,7 +14,8 @@ import pandas as pd
 
 from evidence.errors import DataError
 from evidence.practice.readings import DESIGN_WORDS, tier
-from evidence.results import DESIGNS, Result
+from evidence.results import Result
+from evidence.vocabulary import DESIGNS
 
 CONVERSIONS = ("none", "logistic")
 """Ways to make a risk of a standardised difference; `logistic` is ln OR = SMD × π / √3."""

@@ -77,7 +77,7 @@ def tier(design: str) -> str:
     Raises
     ------
     DataError
-        If the design is none of `evidence.results.DESIGNS`.
+        If the design is none of `evidence.vocabulary.DESIGNS`.
     """
     for name, designs in TIERS.items():
         if design in designs:

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from evidence.errors import DataError
-from evidence.results import DESIGNS, Caution, Direction, Estimate, Result
+from evidence.results import Caution, Direction, Estimate, Result
 from evidence.synthesis import fit as fitting
 from evidence.synthesis.fit import Fit
 from evidence.synthesis.measures import MEASURES, back_transform
+from evidence.vocabulary import DESIGNS
 
 FEW_STUDIES = 5
 """Below this a between-study variance is little more than a guess (Cochrane Handbook 10.10.4)."""
