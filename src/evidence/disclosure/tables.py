@@ -13,7 +13,7 @@ import pandas as pd
 
 from evidence.disclosure.rules import Rule
 from evidence.disclosure.system import Sum, System, protected, require_sums
-from evidence.errors import DataError
+from evidence.errors import DataError, require_columns
 
 SUPPRESSED = "suppressed"
 MOST_CELLS = 2500
@@ -171,12 +171,7 @@ def _check(
             "came. Add up over the others, and show one table at a time."
         )
     known = [*by, count, *([shown] if shown else []), *([other_count] if other_count else [])]
-    absent = [name for name in known if name not in rows.columns]
-    if absent:
-        raise DataError(
-            f"disclosure control needs the columns {', '.join(map(repr, absent))}; the table has "
-            f"{', '.join(map(str, rows.columns))}. Name them in the call."
-        )
+    require_columns(rows, known, "disclosure control")
     if rows.duplicated(list(by)).any():
         raise DataError(
             f"a restricted table needs one row for each {' and '.join(by)}; some repeat. Add the "

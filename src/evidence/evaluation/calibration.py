@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice
 from evidence.evaluation import models
-from evidence.evaluation.checks import PER_CENT, require_choice
+from evidence.evaluation.checks import PER_CENT
 from evidence.results import Estimate, Result
 
 Array = np.ndarray

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice
 from evidence.results import Caution, Direction, Estimate, Result
 
 Array = np.ndarray
@@ -525,35 +525,6 @@ def count_periods(periods: Iterable[Any]) -> Array:
             f"{', '.join(texts[:4])}. Write them in one form."
         )
     return np.array(numbers).astype(int)
-
-
-def require_columns(table: pd.DataFrame, columns: Iterable[str], task: str) -> None:
-    """Refuse a table that lacks a column.
-
-    Raises
-    ------
-    DataError
-        Naming the absent columns and those that came.
-    """
-    absent = [name for name in columns if name not in table.columns]
-    if absent:
-        raise DataError(
-            f"{task} needs the columns {', '.join(map(repr, absent))}; the table has "
-            f"{', '.join(map(str, table.columns))}. Name them in the call."
-        )
-
-
-def require_choice(value: str, allowed: Iterable[str], name: str) -> None:
-    """Refuse a choice that does not exist.
-
-    Raises
-    ------
-    DataError
-        Naming the argument, its value and what is allowed.
-    """
-    allowed = tuple(allowed)
-    if value not in allowed:
-        raise DataError(f"{name} must be one of {', '.join(allowed)}; got {value!r}. Choose one.")
 
 
 def numbers_of(table: pd.DataFrame, column: str) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice, require_columns
 from evidence.evaluation.checks import (
     FAILED,
     NOT_POSSIBLE,
@@ -26,8 +26,6 @@ from evidence.evaluation.checks import (
     number,
     numbers_of,
     placebo_check,
-    require_choice,
-    require_columns,
     shift_check,
 )
 from evidence.evaluation.clusters import KINDS, Clustered, fit_clustered

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.stattools import durbin_watson
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice, require_columns
 from evidence.evaluation import models
 from evidence.evaluation.checks import (
     LEAST_POINTS,
@@ -27,8 +27,6 @@ from evidence.evaluation.checks import (
     numbers_of,
     placebo_check,
     points_check,
-    require_choice,
-    require_columns,
     shift_check,
     signed,
     step_in_words,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_columns
 from evidence.evaluation.checks import (
     FAILED,
     LEAST_POINTS,
@@ -25,7 +25,6 @@ from evidence.evaluation.checks import (
     count_periods,
     number,
     numbers_of,
-    require_columns,
     shift_check,
 )
 from evidence.results import Caution, Estimate, Result

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice
 from evidence.results import Caution, Estimate, Result
 
 BENCHMARKS = ("median", "best_quartile", "standard", "peers")
@@ -273,10 +273,7 @@ def between(estimate: Estimate) -> str:
 def _check(funnel: Result, benchmark: str) -> None:
     if funnel.settings.get("method") != "funnel":
         raise DataError("a gap reads the result of a funnel; this is another one. Pass a funnel.")
-    if benchmark not in BENCHMARKS:
-        raise DataError(
-            f"a benchmark must be one of {', '.join(BENCHMARKS)}; got {benchmark!r}. Choose one."
-        )
+    require_choice(benchmark, BENCHMARKS, "a benchmark")
 
 
 def _indicators(count: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice
 from evidence.practice.readings import DESIGN_WORDS, tier
 from evidence.results import Result
 from evidence.vocabulary import DESIGNS
@@ -124,10 +124,7 @@ def _check(effects: pd.DataFrame, least_tier: str, smd_conversion: str) -> None:
     if effects.empty:
         raise DataError("matching needs at least one effect; got none. Pass the effects.")
     tier(least_tier)
-    if smd_conversion not in CONVERSIONS:
-        raise DataError(
-            f"a conversion must be one of {', '.join(CONVERSIONS)}; got {smd_conversion!r}."
-        )
+    require_choice(smd_conversion, CONVERSIONS, "a conversion")
 
 
 def _judged(row: Row, wanted: Mapping[str, Any], least: str, conversion: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice
 from evidence.practice import gap
 from evidence.results import Caution, Result
 
@@ -74,8 +74,7 @@ def measure(step: str, material: Material) -> Result:
     DataError
         If the step is unknown.
     """
-    if step not in MEASURES:
-        raise DataError(f"a step must be one of {', '.join(MEASURES)}; got {step!r}. Choose one.")
+    require_choice(step, MEASURES, "a step")
     return MEASURES[step](material)
 
 

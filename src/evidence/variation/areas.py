@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_columns
 from evidence.results import Caution, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import OK, require_columns, require_unique
+from evidence.variation.checks import OK, require_unique
 
 Array = np.ndarray
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 
@@ -13,35 +11,6 @@ OVER = "numerator over denominator"
 ZERO = "zero denominator"
 MISSING = "missing"
 OK = "ok"
-
-
-def require_columns(table: pd.DataFrame, columns: Iterable[str], task: str) -> None:
-    """Refuse a table that lacks a column.
-
-    Raises
-    ------
-    DataError
-        Naming the columns that are absent and those that came.
-    """
-    absent = [name for name in columns if name not in table.columns]
-    if absent:
-        raise DataError(
-            f"{task} needs the columns {', '.join(map(repr, absent))}; the table has "
-            f"{', '.join(map(str, table.columns)) or 'none'}. Rename them or name them in the call."
-        )
-
-
-def require_choice(value: str, allowed: Iterable[str], name: str) -> None:
-    """Refuse a choice that does not exist.
-
-    Raises
-    ------
-    DataError
-        Naming the argument, its value and what is allowed.
-    """
-    allowed = tuple(allowed)
-    if value not in allowed:
-        raise DataError(f"{name} must be one of {', '.join(allowed)}; got {value!r}. Choose one.")
 
 
 def require_level(level: float, name: str = "level") -> None:

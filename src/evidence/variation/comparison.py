@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import OK, counts, require_choice, require_columns, require_unique
+from evidence.variation.checks import OK, counts, require_unique
 from evidence.variation.periods import period_numbers
 
 

@@ -9,16 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import (
-    OK,
-    require_choice,
-    require_columns,
-    require_level,
-    require_unique,
-)
+from evidence.variation.checks import OK, require_level, require_unique
 
 FEW_AREAS = 4
 """A correlation of fewer areas has no interval (Fisher's needs n - 3)."""

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from evidence.errors import require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import OK, require_choice, require_columns, require_unique
+from evidence.variation.checks import OK, require_unique
 
 Array = np.ndarray
 

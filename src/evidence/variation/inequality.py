@@ -15,16 +15,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import words
-from evidence.variation.checks import (
-    counts,
-    require_choice,
-    require_columns,
-    require_level,
-    require_unique,
-)
+from evidence.variation.checks import counts, require_level, require_unique
 from evidence.variation.rates import difference_limits
 
 Array = np.ndarray

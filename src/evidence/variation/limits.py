@@ -11,17 +11,10 @@ import pandas as pd
 from scipy import special, stats
 from scipy.optimize import elementwise
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import (
-    OK,
-    OVER,
-    require_choice,
-    require_columns,
-    require_level,
-    require_unique,
-)
+from evidence.variation.checks import OK, OVER, require_level, require_unique
 from evidence.variation.overdispersion import (
     TRIM,
     Dispersion,

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice, require_columns
 from evidence.results import Caution, Estimate, Result
 from evidence.variation import words
-from evidence.variation.checks import counts, require_choice, require_columns
+from evidence.variation.checks import counts
 
 Array = np.ndarray
 

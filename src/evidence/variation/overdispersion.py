@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from evidence.errors import DataError
-from evidence.variation.checks import require_choice
+from evidence.errors import DataError, require_choice
 
 TRIM = 0.1
 """Share of areas at either end whose z-scores are pulled in (Spiegelhalter 2005)."""

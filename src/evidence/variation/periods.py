@@ -9,9 +9,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_columns
 from evidence.variation import words
-from evidence.variation.checks import OK, require_columns, require_unique
+from evidence.variation.checks import OK, require_unique
 
 MONTH = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])(-\d{2})?$")
 QUARTER = re.compile(r"^(\d{4})[- ]?Q([1-4])$")

@@ -14,17 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from evidence.errors import require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import words
-from evidence.variation.checks import (
-    OK,
-    counts,
-    figure_status,
-    require_choice,
-    require_columns,
-    require_level,
-    require_unique,
-)
+from evidence.variation.checks import OK, counts, figure_status, require_level, require_unique
 
 SMALL_COUNT = 10
 """Below this count Byar's approximation gives way to exact limits (Eayres 2008, section 4)."""

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice
 from evidence.results import Caution, Estimate, Result
 from evidence.variation import words
-from evidence.variation.checks import require_choice
 from evidence.variation.periods import series_in_order
 
 SIDES = {"both": (1, -1), "above": (1,), "below": (-1,)}

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import require_choice, require_columns, require_unique
+from evidence.variation.checks import require_unique
 from evidence.variation.periods import MONTH, period_label, period_numbers, series_in_order
 
 Array = np.ndarray

@@ -13,16 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice, require_columns
 from evidence.variation import rates, words
-from evidence.variation.checks import (
-    OK,
-    counts,
-    require_choice,
-    require_columns,
-    require_level,
-    require_unique,
-)
+from evidence.variation.checks import OK, counts, require_level, require_unique
 
 Array = np.ndarray
 
