@@ -75,6 +75,10 @@ def test_a_result_that_states_no_rule_or_another_one_is_named():
         {"whatever": [10.0, 4.0]},
         {"expected": [10.0, 4.0]},
         {"observed": [10, 15.5]},
+        {"printed": ["10", "3"]},
+        {"told": ["10 (8 to 12)", "3 (1 to 6)"]},
+        {"told": pd.Categorical(["3 people", "10 people"])},
+        {"seen": pd.Series([10, 3], dtype="object")},
     ],
 )
 def test_a_count_that_the_rule_does_not_show_is_found_in_any_column(columns):
@@ -91,6 +95,7 @@ def test_a_count_that_the_rule_does_not_show_is_found_in_any_column(columns):
         {"share": [12.5, 3.0]},
         {"rank": [1, 2]},
         {"area": ["3", "4"]},
+        {"told": ["2 of 33 areas", "in 2019-20 12.5 %"]},
         {"clear": [True, False]},
     ],
 )
@@ -142,6 +147,10 @@ def test_a_percentage_of_the_exact_counts_is_found():
         (Estimate(key="outside", value=4, unit="areas"), False),
         (Estimate(key="share", value=4, unit="%"), False),
         (Estimate(key="phi", value=1.37), False),
+        (Estimate(key="london", value=4, unit="people a year"), True),
+        (Estimate(key="london", value=4, unit="admissions per month"), True),
+        (Estimate(key="london", value=4, unit="admissions per 1,000 adults"), False),
+        (Estimate(key="length", value=4, unit="months"), False),
     ],
 )
 def test_estimates_are_held_to_the_rule(estimate, breaks):
@@ -166,6 +175,27 @@ def test_estimates_are_held_to_the_rule(estimate, breaks):
         ("11 people in 100 more than elsewhere.", False),
         ("Counts of 1,234 people.", True),
         ("Counts of 1,235 people.", False),
+        ("4 detentions a month were counted.", True),
+        ("12 detentions a year.", True),
+        ("3 more people a year.", True),
+        ("3 in each area died.", True),
+        ("3 of the group recovered.", True),
+        ("3 of the areas differ.", False),
+        ("3 died this year.", True),
+        ("Self-harm was recorded in 4 patients.", True),
+        ("3 in 40 patients recovered.", True),
+        ("3 in 1,000 patients recovered.", False),
+        ("Of the patients 3/40 recovered.", True),
+        ("In 2018/19 and 2019-20 it was open 24/7.", False),
+        ("3.0 patients recovered.", True),
+        ("The interval is 2.0 to 4.0.", False),
+        ("In Camden three people were detained.", True),
+        ("Three areas differ.", False),
+        ("One person in 100 was seen.", False),
+        ("11 women and 12 children were seen.", True),
+        ("No figure for 2 areas: Area 3 and Area 4.", False),
+        ("In area 3 patients were seen.", True),
+        ("Since 2019 patients have been asked.", False),
     ],
 )
 def test_sentences_are_held_to_the_rule(text, breaks):
@@ -176,6 +206,12 @@ def test_cautions_are_read_too():
     found = problems(cautions=(Caution("small_counts", "Only 3 people were seen."),))
 
     assert "text 'Only 3 people were seen.'" in found[0]
+
+
+def test_settings_are_read_too():
+    assert "setting 'observed': 3" in problems(settings={"observed": 3})[0]
+    assert "setting 'people': 4" in problems(settings={"by": [{"people": [10, 4]}]})[0]
+    assert problems(settings={"people": 10, "seed": 3, "count": "people"}) == []
 
 
 def outputs(*data):
@@ -196,6 +232,31 @@ def test_the_page_of_a_controlled_result_keeps_the_rule():
     page = {"text/html": result._repr_html_(), "text/plain": repr(result)}
 
     assert [*scan.notebook_problems(outputs(page), RULE)] == []
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"text/html": '<img alt="3 patients were seen">'},
+        {"text/html": "<table><tr><th>area</th></tr><tr><td>A</td><td>3</td></tr></table>"},
+        {"text/html": "<table><tr><th>seen (n=3)</th></tr><tr><td>A</td></tr></table>"},
+        {"text/html": "<table><tr><th>told</th></tr><tr><td>3 people</td></tr></table>"},
+        {
+            "text/html": "<table><tr><th>seen</th><th>seen</th></tr>"
+            "<tr><td>3</td><td>10</td></tr></table>"
+        },
+        {"text/plain": "<Markdown object>", "text/markdown": "Only 3 patients were seen."},
+        {"text/plain": "<Latex object>", "text/latex": ["Only 3 ", "patients were seen."]},
+    ],
+)
+def test_no_form_of_an_output_hides_a_count(output):
+    assert "cell 1" in next(scan.notebook_problems(outputs(output), RULE))
+
+
+def test_headings_that_are_numbers_are_names_and_no_counts():
+    tenths = pd.DataFrame([[12.5, 13.5]], columns=["1", "2"]).to_html(index=False)
+
+    assert [*scan.notebook_problems(outputs({"text/html": tenths}), RULE)] == []
 
 
 def test_what_a_cell_printed_is_searched():

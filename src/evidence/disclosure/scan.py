@@ -54,36 +54,53 @@ NOT_COUNTS = (
     "year",
 )
 """Columns of whole numbers that count no people."""
-THINGS = (
+LABELS = (
     "area",
-    "bed",
-    "column",
-    "decile",
+    "area_code",
+    "borough",
+    "code",
     "group",
-    "indicator",
-    "interval",
-    "limit",
-    "map",
-    "month",
-    "percentage point",
+    "group_code",
+    "id",
+    "label",
+    "name",
     "period",
-    "point",
-    "quarter",
-    "row",
-    "run",
+    "place",
+    "provider",
     "service",
-    "standard deviation",
-    "studies",
-    "study",
-    "time",
-    "window",
-    "year",
+    "site",
+)
+"""Columns of text that say which row it is: ``Area 3`` counts nobody."""
+THINGS = re.compile(
+    r"(?:areas?|beds?|columns?|deciles?|groups?|indicators?|intervals?|limits?|maps?|months?|"
+    r"percentage points?|periods?|points?|quarters?|rows?|runs?|services?|standard deviations?|"
+    r"studies|study|times?|windows?|years?)\b"
 )
 """What a number in a sentence may count without counting people."""
-NUMBER = re.compile(r"(?<![\w.,/\N{MINUS SIGN}-])(\d{1,3}(?:,\d{3})+|\d+)(?![\w/]|[.,]\d|\s?%|-\d)")
-SCALE = re.compile(r"(?:per|in|of every|rounded to|each by up to|level|base|threshold) $")
-RATE = re.compile(r"^(?: [a-z]+)? (?:in|per|of every) \d")
-"""What follows a number that is a rate, such as ``11 people in 100``."""
+PEOPLE = re.compile(
+    r"(?:admissions?|adults?|boys?|carers?|cases?|children|contacts?|counts?|courses?|deaths?|"
+    r"detentions?|events?|girls?|inpatients?|men|observed|patients?|people|persons?|referrals?|"
+    r"residents?|users?|women|admitted|detained|died|discharged|recovered)\b"
+)
+"""What a number in a sentence counts if it counts people, or what happened to them."""
+NAMED = re.compile(rf"\b(?:{THINGS.pattern}) $", re.IGNORECASE)
+"""What stands before a number that is a name, such as ``Area 3``."""
+STOPS = re.compile(r"(?:a|an|at|by|each|every|for|from|in|of|on|per|that|the|this|with)\b")
+"""Words after which a noun is no longer what the number before them counts: ``3 a year``."""
+ROUND = r"1(?:,?0|0)+\b(?![.,]\d)"
+NOT_NUMBERS = re.compile(r"\b\d{4}/\d{2,4}\b|\b24/7\b")
+NUMBER = re.compile(
+    r"(?<![\w.,\N{MINUS SIGN}-])(\d{1,3}(?:,\d{3})+|\d+)(\.0+)?(?![\w]|[.,]\d|\s?%|-\d)"
+)
+WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
+WORD = re.compile(rf"\b(?:{'|'.join(WORDS)})\b", re.IGNORECASE)
+SCALE = re.compile(
+    r"(?:per|\d(?: [a-z]+)? in|of every|rounded to|each by up to|level|base|threshold) $"
+)
+RATE = re.compile(rf"^(?: [a-z]+)? (?:in|per|of every) {ROUND}")
+"""What follows a number that is a rate, such as ``11 people in 100``; 3 in 40 are counts."""
+SEARCHED = ("text/html", "text/plain")
+READ_ALOUD = ("alt", "aria-label", "title")
 RELATIVE = 1e-9
 
 
@@ -112,9 +129,24 @@ def problems(results: Mapping[str, Result], rule: Rule) -> list[str]:
             f"result {name!r}, {item}" for item in table_problems(result.table, rule, free, scale)
         ]
         found += [f"result {name!r}, {item}" for item in _estimate_problems(result, rule, free)]
+        found += [f"result {name!r}, {item}" for item in _setting_problems(result.settings, rule)]
         said = [result.text, *(caution.text for caution in result.cautions)]
         found += [f"result {name!r}, {item}" for item in text_problems(said, rule)]
     return found
+
+
+def _setting_problems(settings: Mapping[str, Any], rule: Rule) -> Iterator[str]:
+    for name, value in settings.items():
+        inside = value if isinstance(value, (list, tuple)) else [value]
+        for one in inside:
+            if isinstance(one, Mapping):
+                yield from _setting_problems(one, rule)
+            elif name in COUNTS and _is_number(one) and not rule.allows(one):
+                yield f"setting {name!r}: {one:g} is no count as the rule shows it"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def table_problems(
@@ -127,11 +159,16 @@ def table_problems(
 ) -> Iterator[str]:
     """Yield what breaks the rule in a table, naming the column.
 
-    Counts that are not shown as the rule has it; figures in rows whose count is left out; figures
-    that are not those of the counts shown, and so were computed from others. A printed table shows
-    rounded figures: of its columns that hold no counts by name, only small whole numbers count.
+    Counts that are not shown as the rule has it, in numbers or in words; figures in rows whose
+    count is left out; figures that are not those of the counts shown, and so were computed from
+    others. A printed table shows rounded figures: of its columns that hold no counts by name, only
+    small whole numbers count.
     """
     exempt = set(not_counts)
+    for name in table.columns.difference(table.select_dtypes(["number", "bool"]).columns):
+        if name not in exempt and name not in LABELS:
+            cells = table[name].dropna().astype("str")
+            yield from (f"column {name!r}, {item}" for item in text_problems(cells, rule))
     derived = {"value"} if {"numerator", "denominator", "value"} <= set(table.columns) else set()
     numbers = table.select_dtypes("number")
     for name in numbers.columns:
@@ -192,33 +229,60 @@ def _estimate_problems(result: Result, rule: Rule, free: Iterable[str]) -> Itera
 
 
 def _is_no_person(unit: str) -> bool:
-    return "%" in unit or "per " in unit or any(thing in unit for thing in THINGS)
+    if "%" in unit or re.search(rf"\bper {ROUND}", unit):
+        return True
+    return not _counts_people(f" {unit}") and ("per " in unit or bool(THINGS.search(unit)))
 
 
 def text_problems(texts: Iterable[str], rule: Rule) -> Iterator[str]:
     """Yield what breaks the rule in sentences: small counts, and counts that were not rounded."""
-    for text in texts:
+    for written in texts:
+        text = NOT_NUMBERS.sub(" ", written)
         for match in NUMBER.finditer(text):
             value = float(match[1].replace(",", ""))
             before, after = text[: match.start()], text[match.end() :]
             if rule.allows(value) or SCALE.search(before) or _counts_things(after):
                 continue
-            if value <= rule.threshold or _counts_people(after):
+            people = _counts_people(after) and not _is_year(before, match[1])
+            small = value <= rule.threshold and not match[2] and not NAMED.search(before)
+            if people or small:
                 yield f"text {_around(text, match)!r}: {value:g} is no count as the rule shows it"
+        for match in WORD.finditer(text):
+            value, after = WORDS.index(match[0].lower()) + 1, text[match.end() :]
+            if not rule.allows(value) and not RATE.match(after) and _counts_people(after):
+                yield f"text {_around(text, match)!r}: {value} is no count as the rule shows it"
 
 
 def _counts_things(after: str) -> bool:
     """Return whether what follows a number is no person: ``of 32 areas``, ``people in 100``."""
-    if RATE.match(after):
-        return True
-    words = re.sub(r"^ (?:of|to|and|or) [\d,.]+", "", after.lower())
-    words = " ".join(words.replace("-", " ").split()[:3])
-    return any(re.search(rf"\b{thing}s?\b", words) for thing in THINGS)
+    return bool(RATE.match(after)) or _first_noun(after) is THINGS
 
 
 def _counts_people(after: str) -> bool:
-    words = re.findall(r"[a-z]+", after.lower())[:3]
-    return any(word in COUNTS[:-1] or word in ("person", "patient", "adults") for word in words)
+    return _first_noun(after) is PEOPLE
+
+
+def _first_noun(after: str) -> re.Pattern[str] | None:
+    """Return which kind of noun comes first of the three words that follow a number."""
+    words = re.sub(r"^ (?:of|to|and|or)(?: the)? [\d,.]+", "", after.lower())
+    words = re.sub(r"^ of (?:the|these|its) (?=(?:\w+ )?\w+s\b)", " ", words)
+    if not words.startswith((" ", "-")):  # the number ends its clause
+        return None
+    following = words.replace("-", " ").split()[:3]
+    for place in range(len(following)):
+        rest = " ".join(following[place:])
+        for kind in (THINGS, PEOPLE):
+            if kind.match(rest):
+                return kind
+        if STOPS.match(rest):
+            return None
+    return None
+
+
+def _is_year(before: str, digits: str) -> bool:
+    return bool(re.search(r"\b(?:in|since|from|until|of) $", before, re.IGNORECASE)) and bool(
+        re.fullmatch("(?:19|20)\\d\\d", digits)
+    )
 
 
 def _around(text: str, match: re.Match[str]) -> str:
@@ -239,12 +303,15 @@ def _output_problems(output: Mapping[str, Any], rule: Rule) -> Iterator[str]:
     if page:
         reader = _Tables()
         reader.feed(page)
-        yield from text_problems(reader.texts, rule)
+        yield from text_problems([*reader.texts, *reader.loose_cells()], rule)
         for table in reader.tables():
             yield from table_problems(table, rule, printed=True)
     else:
         said = _joined(data.get("text/plain", "")) or _joined(output.get("text", ""))
         yield from text_problems([said], rule)
+    other = [kind for kind in data if kind.startswith("text/")]
+    said_otherwise = [_joined(data[kind]) for kind in other if kind not in SEARCHED]
+    yield from text_problems(said_otherwise, rule)
 
 
 def _joined(text: Any) -> str:
@@ -261,6 +328,7 @@ class _Tables(HTMLParser):
         self._inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.texts += [value for name, value in attrs if name in READ_ALOUD and value]
         if tag == "table":
             self.grids.append([])
             self._inside = True
@@ -283,14 +351,27 @@ class _Tables(HTMLParser):
         for rows in self.grids:
             if len(rows) < 2:
                 continue
-            width = len(rows[0])
-            body = [row for row in rows[1:] if len(row) == width]
-            columns = {
-                str(name).strip() or f"column {place + 1}": _numbers([row[place] for row in body])
-                for place, name in enumerate(rows[0])
-            }
+            body = [row for row in rows[1:] if len(row) == len(rows[0])]
+            names = [name.strip() or f"column {n}" for n, name in enumerate(rows[0], start=1)]
+            columns = [_numbers([row[place] for row in body]) for place in range(len(names))]
+            table = pd.concat(columns, axis=1, keys=_apart(names))
             numbered = [row[0].strip() for row in body] == [*map(str, range(len(body)))]
-            yield pd.DataFrame(columns).iloc[:, int(numbered and not rows[0][0].strip()) :]
+            yield table.iloc[:, int(numbered and not rows[0][0].strip()) :]
+
+    def loose_cells(self) -> Iterator[str]:
+        """Yield headings in words, and cells of rows that have not the columns of their heading."""
+        for rows in self.grids:
+            heading = rows[0] if rows else []
+            yield from (name for name in heading if not name.strip().isdecimal())
+            for row in rows[1:]:
+                yield from row if len(row) != len(heading) else ()
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Return names of which none comes twice, so that no column hides another."""
+    return [
+        f"{name} ({place})" if name in names[:place] else name for place, name in enumerate(names)
+    ]
 
 
 def _numbers(cells: list[str]) -> pd.Series:
