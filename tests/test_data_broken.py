@@ -16,6 +16,7 @@ from evidence.errors import CatalogueError, DataError, EvidenceError
 SOUND = Path(__file__).parent / "broken_tables" / "sound"
 COUNTS = "data/raw/clinics/counts.csv"
 CODED = "data/raw/clinics/coded.csv"
+GROUPS = "data/raw/clinics/groups.csv"
 DATASET = "data/raw/clinics/dataset.yml"
 INDICATOR = "data/definitions/indicators/helped.yml"
 AREAS = "data/definitions/areas.yml"
@@ -137,6 +138,56 @@ CASES = [
     ),
     table("unknown code", "helped,*", "helped,?", "row 3", "'value'", "'?'", file=CODED),
     table("unexplained blank", "helped,*", "helped,", "row 3", "must not be empty", file=CODED),
+    table("number beyond all numbers", ",30.0,", ",1e999,", "row 4", "'share'", "must be finite"),
+    table("integer beyond 64 bits", "210,105", "9223372036854775808,105", "row 3", "18 digits"),
+    table("integer of 5,000 digits", "210,105", "9" * 5000 + ",105", "row 3", "18 digits"),
+    table("number of 5,000 digits", ",30.0,", f",{'3' * 5000},", "row 4", "'share'", "'3333"),
+    table("integer in powers of ten", "210,105", "1e5,105", "row 3", "'seen'", "'1e5'"),
+    table("integer with a plus", "210,105", "+210,105", "row 3", "'seen'", "'+210'"),
+    table("integer with an underscore", "210,105", "2_10,105", "row 3", "'seen'", "'2_10'"),
+    table("digits of another script", "210,105", "٢١٠,105", "row 3", "'seen'"),
+    table("minus sign of typesetters", "210,105", "210,−5", "row 3", "'treated'", "'−5'"),
+    table("units below the header", ALL, HEADER + ",,people,people,%,,,\n", "row 2", "'area_code'"),
+    table("header twice", "07L,2018-19", HEADER + "07L,2018-19", "row 2", "'area_code'"),
+    table("row of totals", "07M,2019-20", "Total,2019-20", "row 5", "'Total'"),
+    table("footnote", ",suppressed\n", ",suppressed\nSource: town\n", "row 6", "has 1"),
+    table(
+        "rows of commas", ",suppressed\n", ",suppressed\n,,,,,,,\n", "row 6", "must not be empty"
+    ),
+    table("columns of commas", "status\n", "status,,\n", "row 1", "''", "more than once"),
+    table("blank first line", ALL, "\n" + HEADER, "row 1", "blank", "Begin the file"),
+    table("separator line", ALL, "sep=,\n" + HEADER, "row 2", "2 cells"),
+    table("UTF-16 without mark", ALL, HEADER.encode("utf-16-le"), "row 1", "NUL byte"),
+    table("gzip", ALL, b"\x1f\x8b\x08\x00\x00\x00\x00\x00", "row 1", "compressed", "Unpack"),
+    table("workbook", ALL, b"PK\x03\x04\x14\x00\x00\x00", "row 1", "compressed", "as CSV"),
+    table(
+        "pointer of Git LFS",
+        ALL,
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        "row 1",
+        "pointer",
+        "git lfs pull",
+    ),
+    table("page of a web site", ALL, "<!DOCTYPE html>\n<html></html>\n", "row 1", "web page"),
+    *(
+        table(name, "a,Adults", f"a,{cell}", "row 2", "'label'", says, file=GROUPS)
+        for name, cell, says in (
+            ("space after a text", "Adults ", "'Adults '"),
+            ("space before a text", "\u00a0Adults", "space"),
+            ("line end in a text", '"Adults\n"', "space"),
+            ("character of no width", "Adu\u200blts", "nobody sees"),
+            ("bell", "Adu\x07lts", "nobody sees"),
+            ("colours of a terminal", "\x1b[31mAdults", "nobody sees"),
+            ("order of reading turned", "\u202eAdults", "nobody sees"),
+            ("damaged character", "Adul\ufffds", "stand for damage"),
+            ("formula", "=cmd|'/C calc'!A0", "begin like a formula"),
+            ("formula with a link", '"=HYPERLINK(""x"",""y"")"', "begin like a formula"),
+            ("formula by at", "@SUM(1)", "begin like a formula"),
+            ("formula by plus", "+1+cmd", "begin like a formula"),
+            ("formula by minus", "-1+cmd|x", "begin like a formula"),
+        )
+    ),
+    table("space after a code", "07L,2017-18,w", "07L,2017-18 ,w", "row 2", "space", file=CODED),
     stated("licence missing", "licence: OGL-UK-3.0\n", "", "licence", "it is missing", "Add it"),
     stated("licence unknown", "OGL-UK-3.0", "OGL-UK-3", "line 6", "Did you mean 'OGL-UK-3.0'?"),
     stated("licence empty", "OGL-UK-3.0", "", "licence", "must be text"),

@@ -9,6 +9,19 @@ from pathlib import Path
 
 from evidence.data.files import read_table, shown
 
+_OTHER_FORMATS = {
+    b"\x1f\x8b": ("it is compressed (gzip)", "Unpack it."),
+    b"PK\x03\x04": ("it is compressed (zip, or a workbook)", "Unpack it, or save it as CSV."),
+    b"PAR1": ("it is a Parquet file", "Save it as CSV."),
+    b"version https://git-lfs": (
+        "it is only the pointer of Git LFS",
+        "Fetch the file: git lfs pull.",
+    ),
+    b"<!": ("it begins like a web page", "Download the file again."),
+    b"<html": ("it begins like a web page", "Download the file again."),
+}
+"""How files begin that are no table, what they are, and what to do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -102,6 +115,9 @@ def _decoded(name: str, content: bytes) -> str | Problem:
             came="the file is empty",
             do="Restore the file.",
         )
+    for start, (came, do) in _OTHER_FORMATS.items():
+        if content.startswith(start):
+            return Problem(file=name, rows=(1,), must="a table must be CSV", came=came, do=do)
     if content.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         return Problem(
             file=name,
@@ -132,6 +148,14 @@ def _decoded(name: str, content: bytes) -> str | Problem:
 
 
 def _broken_header(name: str, header: tuple[str, ...]) -> Problem | None:
+    if not header:
+        return Problem(
+            file=name,
+            rows=(1,),
+            must="a table must begin with its header",
+            came="the first line is blank",
+            do="Begin the file with the names of the columns.",
+        )
     for separator, word in ((";", "semicolon"), ("\t", "tab")):
         if len(header) == 1 and separator in header[0]:
             return Problem(

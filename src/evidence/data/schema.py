@@ -14,15 +14,19 @@ from evidence.data.documents import nearest
 from evidence.data.reading import Problem, TextTable
 
 _PATTERNS = {
-    "integer": r"-?[0-9]+",
+    "integer": r"-?[0-9]{1,18}",
     "number": r"-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?",
     "flag": "true|false",
 }
 _WORDS = {
-    "integer": "a whole number",
+    "integer": "a whole number of at most 18 digits",
     "number": "a finite number with a decimal point",
     "flag": "true or false",
 }
+_LONGEST_NUMBER = 40
+_LONGEST_SHOWN = 60
+_UNSEEN = r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffd]"
+_FORMULA = r"(?s)[=+@].*|-.*[A-Za-z(].*"
 _USUAL_CODES = ("*", "NULL", "c", ":", "-", "..", "n/a")
 
 
@@ -55,7 +59,9 @@ class Sheet:
 
     def numbers(self, name: str) -> pd.Series:
         """Return a column as floats; cells that are not numbers are missing."""
-        return pd.to_numeric(self.cells[name], errors="coerce").astype("float64")
+        cells = self.cells[name]
+        short = cells.where(cells.str.len() <= _LONGEST_NUMBER, "")
+        return pd.to_numeric(short, errors="coerce").astype("float64")
 
     def _settle_codes(self) -> None:
         """Move suppression codes from their cells into the status column that is named for them."""
@@ -155,24 +161,55 @@ def _column_problems(sheet: Sheet, column: Column, others: Any) -> list[Problem]
         )
     if column.type in _PATTERNS:
         found += _type_problems(sheet, column, cells, empty)
+    else:
+        found += _text_problems(sheet, column, cells)
     return found + _value_problems(sheet, column, cells, empty, others)
 
 
 def _type_problems(
     sheet: Sheet, column: Column, cells: pd.Series, empty: pd.Series
 ) -> list[Problem]:
-    wrong = ~empty & ~cells.str.fullmatch(_PATTERNS[column.type]).astype("bool")
+    right = cells.str.fullmatch(_PATTERNS[column.type]) & (cells.str.len() <= _LONGEST_NUMBER)
+    wrong = ~empty & ~right.astype("bool")
     if not wrong.any():
         return []
     first = cells[wrong].iloc[0]
     return [
         sheet.problem(
             f"a cell must be {_WORDS[column.type]}",
-            f"got {first!r}",
+            f"got {first[:_LONGEST_SHOWN]!r}",
             _what_to_do(first, sheet.dataset),
             where=wrong,
             column=column.name,
         )
+    ]
+
+
+def _text_problems(sheet: Sheet, column: Column, cells: pd.Series) -> list[Problem]:
+    """Return what a reader would not see, and what a spreadsheet would compute on opening."""
+    checks = (
+        (cells != cells.str.strip(), "begin or end with a space", "Remove the space."),
+        (
+            cells.str.contains(_UNSEEN),
+            "hold characters that nobody sees or that stand for damage",
+            "Export the table again as UTF-8, or remove them.",
+        ),
+        (
+            cells.str.fullmatch(_FORMULA),
+            "begin like a formula, which spreadsheets run",
+            "Write it as text that begins otherwise.",
+        ),
+    )
+    return [
+        sheet.problem(
+            f"a text must not {what}",
+            f"got {cells[wrong].iloc[0][:_LONGEST_SHOWN]!r}",
+            do,
+            where=wrong,
+            column=column.name,
+        )
+        for wrong, what, do in checks
+        if wrong.any()
     ]
 
 
@@ -209,7 +246,7 @@ def _value_problems(
 
 def _range_problems(sheet: Sheet, column: Column) -> list[Problem]:
     values = sheet.numbers(column.name)
-    checks = []
+    checks = [(np.isinf(values), "finite")]
     if column.minimum is not None:
         checks.append((values < column.minimum, f"at least {column.minimum:g}"))
     if column.maximum is not None:
