@@ -156,6 +156,14 @@ def test_the_words_of_a_funnel_hold_its_key_numbers(result):
     assert "above the widened limits: Area number 0" in alt
 
 
+def test_the_words_of_a_funnel_without_widened_limits_say_so(result):
+    alone = limits.funnel(result.table, direction_better="higher", overdispersion="none")
+    alt = plots.funnel(alone).alt
+
+    assert "widened" not in alt
+    assert "above the limits of chance: Area number 0" in alt
+
+
 def test_a_funnel_without_judgement_is_drawn_with_its_reason():
     table = pd.DataFrame({"area_code": ["A", "B"], "numerator": [1, 2], "denominator": [5, 5]})
     picture = plots.funnel(limits.funnel(table, direction_better="none", indicator="Few"))

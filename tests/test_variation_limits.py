@@ -292,3 +292,38 @@ def test_a_funnel_that_judged_nothing_has_no_spread_to_list():
 
     assert not found.known
     assert found.text.startswith("Spread not known: only 2 areas")
+
+
+def test_limits_that_were_not_widened_are_not_called_those_of_the_usual_spread():
+    alone, widened = funnel(spread(), overdispersion="none"), funnel(spread())
+    said = [caution.text for caution in alone.cautions if caution.kind == "overdispersion"]
+
+    assert alone.text.endswith("beyond limits of chance.")
+    assert widened.text.endswith("beyond that usual spread (Area 20).")
+    assert "usual spread" not in " ".join([*said, alone["outside_adjusted"].measure])
+    assert "usual spread" in widened["outside_adjusted"].measure
+
+
+def test_an_area_beyond_limits_is_named_also_where_areas_together_do_not_vary():
+    counts = [500] * 39 + [560]
+    result = funnel(areas(counts, [1000] * 40, area=[f"Area {i}" for i in range(40)]))
+
+    assert result["tau"].value == 0
+    assert result.table["position"].tolist() == ["within"] * 39 + ["above"]
+    assert result.text.endswith("yet beyond limits: Area 39.")
+
+
+def test_a_finding_fits_the_box_of_a_page_by_what_can_be_left_out():
+    table = spread()
+    words = {"unit": "per 100 referrals", "period": "2018-19"}
+    short = funnel(table, indicator="Finished courses", **words)
+    long = funnel(
+        table, indicator="Finished courses of NHS Talking Therapies per referral", **words
+    )
+    longer = funnel(table, indicator=" ".join(["word"] * 15), **words)
+
+    assert short.text.endswith("1 of 32 areas lies beyond that usual spread (Area 20).")
+    assert long.text.endswith("1 of 32 areas lies beyond that usual spread.")
+    assert "95\u00a0% interval" in long.text
+    assert "95\u00a0% interval" not in longer.text
+    assert max(len(found.text.split()) for found in (short, long, longer)) <= 40

@@ -30,3 +30,11 @@ def test_an_interval_below_zero_is_written_with_true_minus_signs():
 )
 def test_none_is_said_in_words(count, written):
     assert words.share_of(count, 32, "area") == written
+
+
+def test_the_fullest_text_is_taken_that_a_finding_can_hold():
+    full, short = " ".join(["word"] * 41), " ".join(["word"] * 40)
+
+    assert words.fitting(short, "less") == short
+    assert words.fitting(full, short, "less") == short
+    assert words.fitting(full, full + " more") == full + " more"

@@ -212,13 +212,14 @@ def _funnel_alt(result: Result, rows: pd.DataFrame) -> str:
     if not result.known:
         return f"{start}; not judged: {result.reason}."
     outside = rows[rows["position"].isin(["above", "below"])]
+    limits = "the limits of chance" if asked["overdispersion"] == "none" else "the widened limits"
     named = "; ".join(
-        f"{position} the widened limits: {words.listed(group['area'].tolist())}"
+        f"{position} {limits}: {words.listed(group['area'].tolist())}"
         for position, group in outside.groupby("position")
     )
     return (
         f"{start}, around {words.amount(asked['target'], unit)}; "
-        f"{named or 'none lies outside the widened limits'}."
+        f"{named or f'none lies outside {limits}'}."
     )
 
 

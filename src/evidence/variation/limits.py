@@ -149,6 +149,12 @@ class _Question:
     unit: str
     period: str
     comparator: str
+    widened: bool
+
+    @property
+    def beyond(self) -> str:
+        """What an area outside the limits that judge lies beyond."""
+        return "that usual spread" if self.widened else "limits of chance"
 
     @property
     def suffixes(self) -> list[str]:
@@ -237,7 +243,15 @@ def funnel(
     limits from the areas they should find, but would understate how much areas differ.
     """
     ask = _Question(
-        measure, multiplier, direction_better, tuple(levels), indicator, unit, period, comparator
+        measure,
+        multiplier,
+        direction_better,
+        tuple(levels),
+        indicator,
+        unit,
+        period,
+        comparator,
+        widened=overdispersion != "none",
     )
     _check_question(ask, overdispersion)
     require_columns(table, (area_code, numerator, denominator), "a funnel")
@@ -260,7 +274,7 @@ def funnel(
         return _not_judged(rows, settings, "no area, or every person, had the outcome", ask)
     figures = scaled(x[used], n[used], centre, MEASURES[measure])
     treated = dispersion(figures, trim=trim)
-    added = treated.tau2 if overdispersion == "additive" else 0.0
+    added = treated.tau2 if ask.widened else 0.0
     _add_limits(rows, used, n[used], figures, added, centre, limits, ask)
     tau = between_sd(figures)
     _add_shrunken(rows, used, figures, tau[0], multiplier)
@@ -302,6 +316,7 @@ def limit_lines(result: Result, denominator: np.ndarray) -> pd.DataFrame:
         unit=asked["unit"],
         period=asked["period"],
         comparator=asked["comparator"],
+        widened=asked["overdispersion"] != "none",
     )
     centre = asked["target"] / ask.multiplier
     n = np.asarray(denominator, dtype=float)
@@ -554,7 +569,11 @@ def _outside_estimates(rows: pd.DataFrame, ask: _Question, about: dict[str, Any]
         )
         for name, prefix, of in (
             ("unadjusted", "", "of chance alone"),
-            ("adjusted", "adjusted_", "that allow for the usual spread"),
+            (
+                "adjusted",
+                "adjusted_",
+                "that allow for the usual spread" if ask.widened else "that judge: chance alone",
+            ),
         )
     ]
 
@@ -575,20 +594,27 @@ def _finding(rows: pd.DataFrame, found: dict[str, Estimate], ask: _Question) -> 
     tau, pooled = found["tau"], found["pooled"].value or 0.0
     units = words.plural(int(found["pooled"].k or 0), "area")
     size, low, high = (tau.value or 0.0), (tau.low or 0.0), (tau.high or 0.0)
+    outside = rows.loc[rows["position"].isin(["above", "below"]), "area"].tolist()
     if size == 0:
+        yet = f"; yet beyond limits: {words.listed(outside, 2)}" if outside else ""
         return (
             f"{ask.subject}: the {units} vary no more than chance alone makes them, around "
             f"{ask.words(pooled)} (from {ask.words(found['minimum'].value or 0.0)} to "
-            f"{ask.words(found['maximum'].value or 0.0)})."
+            f"{ask.words(found['maximum'].value or 0.0)}){yet}."
         )
-    outside = rows.loc[rows["position"].isin(["above", "below"]), "area"].tolist()
-    few = f" ({outside[0]})" if len(outside) == 1 else ""
+    name = f" ({outside[0]})" if len(outside) == 1 else ""
+    limits = f", 95\u00a0% interval {words.between(low, high, ask.unit)}"
     chance = ", so perhaps by chance alone" if low == 0 else ""
-    return (
-        f"{ask.subject}: areas differ by about {words.gap(size, ask.unit)} (standard deviation, "
-        f"95\u00a0% interval {words.between(low, high, ask.unit)}{chance}) around "
-        f"{ask.words(pooled)}; {words.share_of(len(outside), int(found['pooled'].k or 0), 'area')} "
-        f"{words.verb(max(len(outside), 1), 'lies', 'lie')} beyond that usual spread{few}."
+    beyond = (
+        f"around {ask.words(pooled)}; "
+        f"{words.share_of(len(outside), int(found['pooled'].k or 0), 'area')} "
+        f"{words.verb(max(len(outside), 1), 'lies', 'lie')} beyond {ask.beyond}"
+    )
+    start = f"{ask.subject}: areas differ by about {words.gap(size, ask.unit)} (standard deviation"
+    return words.fitting(
+        f"{start}{limits}{chance}) {beyond}{name}.",
+        f"{start}{limits}{chance}) {beyond}.",
+        f"{start}{chance}) {beyond}.",
     )
 
 
@@ -678,14 +704,15 @@ def _spread_doubts(found: dict[str, Estimate], trim: float, ask: _Question) -> l
         return []
     phi = found["phi_winsorised"].value or 0.0
     alone, left = (int(found[f"outside_{of}"].value or 0) for of in ("unadjusted", "adjusted"))
+    widened = f"{left or 'none'} outside limits that allow for the usual spread"
     return [
         Caution(
             "overdispersion",
             f"The variance of the figures is {words.number(phi)} times what chance makes it (φ, "
             f"{trim * 100:g}\u00a0% winsorised): {words.plural(alone, 'area')} "
             f"{words.verb(alone, 'lies', 'lie')} outside the "
-            f"{ask.levels[-1] * 100:g}\u00a0% limits of chance alone, {left or 'none'} "
-            "outside limits that allow for the usual spread.",
+            f"{ask.levels[-1] * 100:g}\u00a0% limits of chance alone, "
+            f"{widened if ask.widened else 'which were asked for and judge here'}.",
         )
     ]
 
