@@ -460,3 +460,57 @@ def test_cautions_about_breaks_keep_the_order_in_which_breaks_are_given():
     told = [item.text for item in result.cautions if item.kind == "series_break"]
     assert ["merger" in told[0], "move" in told[1]] == [True, True]
     assert [mark["label"] for mark in result.settings["breaks"]] == ["move", "merger"]
+
+
+def test_a_break_that_settles_is_not_judged_whether_it_has_a_label_or_not():
+    values = [*STEADY, 80, 80, *STEADY]
+    date = periods.period_label(24000 + len(STEADY), "month")
+    named = chart(values, breaks=[{"date": date, "label": "merger", "settle": 2}])
+    plain = chart(values, breaks=[{"date": date, "settle": 2}])
+
+    for result in (named, plain):
+        assert result.table["point"].iloc[14:16].tolist() == ["at a break"] * 2
+        assert result["signals"].value == 0
+
+
+def test_a_plain_new_baseline_is_judged_from_its_first_point():
+    values = [*STEADY, 80, *STEADY]
+    date = periods.period_label(24000 + len(STEADY), "month")
+
+    assert chart(values, breaks=[{"date": date}]).table["point"].iloc[14] == "improvement"
+
+
+def test_breaks_of_one_label_each_tell_their_own_change():
+    values = [10, 12, 9, 11, 40, 42, 39, 41, 70, 72, 69, 71]
+    dates = [periods.period_label(24000 + at, "month") for at in (4, 8)]
+    result = chart(values, breaks=[{"date": date, "label": "new codes"} for date in dates])
+    told = [one.text for one in result.cautions if one.kind == "series_break"]
+
+    assert "(11.0 to 40.0)" in told[0]
+    assert "(41.0 to 70.0)" in told[1]
+
+
+def test_a_break_is_read_as_a_month_in_a_series_of_months():
+    """By itself 2010-11 is a financial year too."""
+    table = months([*STEADY, *[value + 20 for value in STEADY]], start=2010 * 12)
+    result = chart(table, breaks=[{"date": "2010-11", "label": "merger"}])
+
+    assert result.table.loc[result.table["event"] == "merger", "period"].tolist() == ["2010-11"]
+
+
+@pytest.mark.parametrize(
+    ("period", "kind", "number"),
+    [
+        ("2010-11", "month", 2010 * 12 + 10),
+        ("2010-11", "year", 2010),
+        ("2010", "year", 2010),
+        ("2024-11", "year", None),
+        ("2024", "month", None),
+        ("2024 Q3", "quarter", 2024 * 4 + 2),
+        ("7", "number", 7),
+        ("seven", "number", None),
+        ("2010 to 2012", "window", None),
+    ],
+)
+def test_one_period_is_counted_as_its_series_counts(period, kind, number):
+    assert periods.period_number(period, kind) == number

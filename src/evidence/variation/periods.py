@@ -16,6 +16,8 @@ from evidence.variation.checks import OK, require_unique
 MONTH = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])(-\d{2})?$")
 QUARTER = re.compile(r"^(\d{4})[- ]?Q([1-4])$")
 YEAR = re.compile(r"^(\d{4})([-/]\d{2,4})?$")
+FORMS = {"month": MONTH, "quarter": QUARTER, "year": YEAR}
+"""Forms of a single period, each tried before those below it."""
 YEARS = re.compile(r"^(\d{4})\s*[-/\N{EN DASH}]\s*(\d{4}|\d{2})$")
 SPAN = re.compile(r"^(\S+)\s+(?:to|-|\N{EN DASH})\s+(\S+)$")
 LAST_MONTHS = re.compile(r"^(\d{1,2}) months (?:to|ending) (\d{4}-\d{2})$")
@@ -49,7 +51,7 @@ def period_numbers(periods: Sequence[str]) -> tuple[np.ndarray, str]:
         spans = [_window(text) for text in texts]
         if any(spans):
             return _window_numbers(texts, spans), "window"
-    for kind, form in (("month", MONTH), ("quarter", QUARTER), ("year", YEAR)):
+    for kind, form in FORMS.items():
         found = [form.match(text) for text in texts]
         if all(found):
             numbers = np.array([_count(kind, match) for match in found if match])
@@ -93,7 +95,7 @@ def _refuse_either_reading(texts: list[str], numbers: np.ndarray) -> None:
 
 
 def _single(text: str) -> int | None:
-    for kind, form in (("month", MONTH), ("quarter", QUARTER), ("year", YEAR)):
+    for kind, form in FORMS.items():
         if match := form.match(text):
             return _count(kind, match)
     return None
@@ -132,6 +134,26 @@ def _count(kind: str, match: re.Match[str]) -> int:
     if kind == "quarter":
         return int(match[1]) * 4 + int(match[2]) - 1
     return int(match[1])
+
+
+def period_number(period: str, kind: str) -> int | None:
+    """Return one period as a series of that kind counts it, None if it is of another kind.
+
+    By itself ``2010-11`` may be a month or a financial year; its series tells which.
+
+    Parameters
+    ----------
+    period
+        Such as those of `period_numbers`.
+    kind
+        As `period_numbers` names it; windows have no place in time by themselves.
+    """
+    text = period.strip()
+    if kind in FORMS:
+        match = FORMS[kind].match(text)
+        wrong = kind == "year" and not (text.isdigit() or _financial_year(text))
+        return _count(kind, match) if match and not wrong else None
+    return int(text) if kind == "number" and text.lstrip("-").isdigit() else None
 
 
 def period_label(number: int, kind: str) -> str:

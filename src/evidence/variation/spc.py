@@ -17,7 +17,13 @@ from evidence.errors import DataError, require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
 from evidence.variation.checks import require_unique
-from evidence.variation.periods import MONTH, period_label, period_numbers, series_in_order
+from evidence.variation.periods import (
+    MONTH,
+    period_label,
+    period_number,
+    period_numbers,
+    series_in_order,
+)
 
 Array = np.ndarray
 
@@ -320,6 +326,7 @@ def icons(result: Result) -> dict[str, str]:
 @dataclass(frozen=True, slots=True)
 class _Mark:
     number: int
+    place: int
     label: str
     rebase: bool
     settle: int
@@ -357,16 +364,17 @@ def _marks(breaks: Sequence[Mapping[str, Any]], rows: pd.DataFrame, kind: str) -
                 f"a break has a 'date' and may have 'label', 'rebase' and 'settle'; got "
                 f"{dict(item)}. Correct its keys."
             )
-        numbers, found = period_numbers([str(item["date"])])
-        inside = rows["number"].min() < numbers[0] <= rows["number"].max()
-        if found != kind or not inside:
+        number = period_number(str(item["date"]), kind)
+        first, last = rows["number"].iloc[[0, -1]]
+        if number is None or not first < number <= last:
             raise DataError(
                 f"a break must lie inside the series, {rows['period'].iloc[0]} to "
                 f"{rows['period'].iloc[-1]}; got {item['date']!r}. Leave it out, or correct it."
             )
         marks.append(
             _Mark(
-                number=int(numbers[0]),
+                number=number,
+                place=number - int(first),
                 label=str(item.get("label", "")).strip(),
                 rebase=bool(item.get("rebase", True)),
                 settle=int(item.get("settle", 0)),
@@ -386,7 +394,8 @@ def _settling(number: pd.Series, marks: Sequence[_Mark]) -> Array:
 
 
 def _at_break(number: pd.Series, marks: Sequence[_Mark]) -> Array:
-    return _since(number, [(mark.number, max(mark.settle, 1)) for mark in marks if mark.label])
+    spans = [(mark.number, max(mark.settle, 1 if mark.label else 0)) for mark in marks]
+    return _since(number, spans)
 
 
 def _since(number: pd.Series, spans: Sequence[tuple[int, int]]) -> Array:
@@ -531,9 +540,7 @@ def _break_doubt(rows: pd.DataFrame, mark: _Mark, ask: _Subject) -> Caution:
             f"{date}: {mark.label}. A jump there may be a change in recording and is not read as "
             "an effect.",
         )
-    here = rows["event"].eq(mark.label) | rows["event"].str.contains(mark.label, regex=False)
-    at = int(np.flatnonzero(here)[0])
-    pair = rows["value"].iloc[[at - 1, at]].tolist()
+    pair = rows["value"].iloc[[mark.place - 1, mark.place]].tolist()
     moved = ""
     if not np.isnan(pair).any():
         moved = f" ({words.number(pair[0])} to {words.number(pair[1])})"
