@@ -285,6 +285,7 @@ def test_periods_are_counted_so_that_neighbours_differ_by_one(labels, numbers, k
             "two dates fall into one",
         ),
         (months([1, 2, 3]), {"direction_better": "up"}, "direction_better must be one of"),
+        (months([1, 2, 3]), {"baseline": 1}, "a baseline must be 2 points or more; got 1"),
         (months([]), {}, "the table has no rows"),
         (months([1, 2]).drop(columns="value"), {}, "needs the columns 'value'"),
     ],
@@ -514,3 +515,34 @@ def test_a_break_is_read_as_a_month_in_a_series_of_months():
 )
 def test_one_period_is_counted_as_its_series_counts(period, kind, number):
     assert periods.period_number(period, kind) == number
+
+
+def test_a_p_prime_chart_takes_years_that_are_numbers():
+    n = np.full(20, 1000)
+    table = counted(0.2, n).drop(columns="value")
+    numbered = spc.p_prime(table.assign(period=range(2001, 2021)), direction_better="none")
+    named = spc.p_prime(
+        table.assign(period=[str(year) for year in range(2001, 2021)]), direction_better="none"
+    )
+
+    assert numbered["sigma_z"].value > 0
+    assert numbered == named
+
+
+def test_a_p_prime_chart_without_events_or_neighbours_has_no_widening_but_a_chart():
+    n = np.full(20, 1000)
+    table = counted(0.2, n)
+    last = {"date": table["period"].iloc[-1], "label": "new codes"}
+    never = spc.p_prime(table.assign(numerator=0), direction_better="lower")
+    broken = spc.p_prime(table, direction_better="lower", breaks=[last])
+
+    for result in (never, broken):
+        assert "sigma_z" not in [estimate.key for estimate in result.estimates]
+        assert result.table["point"].iloc[-1] == "common cause"
+    assert never["mean"].value == 0
+
+
+def test_limits_that_rest_on_a_short_baseline_are_said_to_be_provisional():
+    said = [caution.text for caution in chart([*STEADY, *STEADY], baseline=6).cautions]
+
+    assert "Limits rest on 6 points in the shortest stretch; below 12 they are provisional." in said

@@ -252,6 +252,8 @@ def xmr(
     seven on one side; named in this order). A point outside the limits does not count as near.
     """
     require_choice(direction_better, ("higher", "lower", "none"), "direction_better")
+    if baseline is not None and baseline < 2:
+        raise DataError(f"a baseline must be 2 points or more; got {baseline}. Take 12 or more.")
     rows, kind = series_in_order(table, period, value, status)
     _check_bounds(rows, bounds)
     marks = _marks(breaks, rows, kind)
@@ -290,7 +292,7 @@ def xmr(
             "unit": unit,
             "area": area,
         },
-        cautions=_chart_cautions(result, marks, ask),
+        cautions=_chart_cautions(result, marks, ask, baseline),
     )
 
 
@@ -499,12 +501,12 @@ def _short(period: str) -> str:
 
 
 def _chart_cautions(
-    rows: pd.DataFrame, marks: Sequence[_Mark], ask: _Subject
+    rows: pd.DataFrame, marks: Sequence[_Mark], ask: _Subject, baseline: int | None = None
 ) -> tuple[Caution, ...]:
     named = sorted((mark for mark in marks if mark.label), key=lambda mark: mark.given)
     doubts = [_break_doubt(rows, mark, ask) for mark in named]
     shown = rows[rows["value"].notna()]
-    lengths = shown.groupby("segment").size()
+    lengths = shown.groupby("segment").size().clip(upper=baseline)
     if lengths.min() < SHORT:
         doubts.append(
             Caution(
@@ -590,7 +592,8 @@ def p_prime(
     -------
     Result
         As `xmr`; `moving_range` is that of the standardised values. The estimate `sigma_z` is
-        the widening: 1 where chance alone moves the series.
+        the widening of the last segment: 1 where chance alone moves the series, absent where the
+        segment has no two neighbours or no event.
 
     Raises
     ------
@@ -608,8 +611,8 @@ def p_prime(
         table, numerator=numerator, denominator=denominator, status=status, multiplier=multiplier
     )
     rows, kind = series_in_order(found, period, "value", "status")
-    counted = found.set_index(period)[[numerator, denominator]].astype(float)
-    counted = counted.reindex(rows["period"])
+    counted = found.set_index(found[period].astype("str"))[[numerator, denominator]]
+    counted = counted.astype(float).reindex(rows["period"])
     marks = _marks(breaks, rows, kind)
     if int(rows["value"].notna().sum()) < 3:
         return Result.could_not(
@@ -630,10 +633,10 @@ def p_prime(
     )
     ask = _Subject(direction_better, indicator, unit, area, kind)
     result = _charted(rows, chart, marks, ask)
-    estimates = (
-        *_chart_estimates(result, target, ask),
-        Estimate(key="sigma_z", value=sigma, measure="variation between periods over chance"),
-    )
+    estimates = _chart_estimates(result, target, ask)
+    if np.isfinite(sigma):
+        measure_of = "variation between periods over chance"
+        estimates += (Estimate(key="sigma_z", value=sigma, measure=measure_of),)
     return Result(
         text=_chart_finding(result, estimates, marks, ask),
         estimates=estimates,
