@@ -212,3 +212,36 @@ def test_a_count_of_zero_leaves_the_ratios_out_and_keeps_the_difference():
 def test_a_side_without_people_is_refused():
     with pytest.raises(DataError, match="people on both sides"):
         comparison.two_by_two(two_by_two((0, 0, 3, 7)))
+
+
+@pytest.mark.parametrize("x", [[0, 0, 10], [10, 0, 0], [0, 4, 10]])
+def test_a_trend_whose_odds_have_no_largest_likelihood_keeps_its_test(x):
+    result = comparison.trend(months(x, [10, 10, 10]), direction_better="none")
+    keys = [estimate.key for estimate in result.estimates]
+
+    assert keys == ["chi2", "p"]
+    assert result["p"].value < 0.01
+    assert "rose" in result.text if x[-1] else "fell" in result.text
+    assert "odds" not in result.text
+
+
+def test_a_trend_with_overlap_in_time_keeps_its_slopes():
+    result = comparison.trend(months([0, 4, 0, 5], [10] * 4), direction_better="none")
+
+    assert result["odds_slope"].low < result["odds_slope"].value < result["odds_slope"].high
+
+
+def test_a_diagonal_table_of_two_risks_has_no_odds_ratio():
+    keys = {item.key for item in comparison.two_by_two(two_by_two((5, 0, 0, 5))).estimates}
+
+    assert {"odds_ratio_conditional", "odds_ratio", "risk_ratio"}.isdisjoint(keys)
+    assert {"chi2", "p_fisher", "risk_difference"} <= keys
+
+
+@pytest.mark.parametrize("cells", [(0, 10, 0, 12), (10, 0, 12, 0)])
+def test_a_table_where_nobody_or_everybody_is_a_case_has_a_difference_of_none(cells):
+    result = comparison.two_by_two(two_by_two(cells))
+
+    assert result["risk_difference"].value == 0
+    assert result["p_fisher"].value == 1
+    assert {"chi2", "chi2_mh"}.isdisjoint(item.key for item in result.estimates)

@@ -164,7 +164,8 @@ def trend(
     -------
     Result
         Estimates: `chi2` and `p` (Cochran-Armitage), `odds_slope` and `rate_slope` (per period,
-        on the log scale, with intervals).
+        on the log scale, with intervals); no slopes where all events lie after all non-events or
+        before them, because they have no largest likelihood there.
 
     Raises
     ------
@@ -188,17 +189,14 @@ def trend(
     chi2 = _armitage(place, x[used], n[used])
     p = float(stats.chi2.sf(chi2, 1))
     about: dict[str, Any] = {"outcome": indicator, "area": area, "design": "descriptive"}
-    odds = _slope(place, x[used], n[used], "binomial")
-    rate = _slope(place, x[used], n[used], "poisson")
-    slopes = tuple(
-        _slope_estimate(key, *found, level, about)
-        for key, found in (("odds_slope", odds), ("rate_slope", rate))
-    )
+    slopes = _slopes(place, x[used], n[used], level, about)
     clear = p < 1 - level
-    moved = ("rose" if odds[0] > 0 else "fell") if clear else "shows no clear trend"
+    up = np.sum((place - np.average(place, weights=n[used])) * x[used]) > 0
+    moved = ("rose" if up else "fell") if clear else "shows no clear trend"
+    factor = f"odds × {np.exp(slopes[0].value or 0.0):.2f} per period; " if slopes else ""
     return Result(
         text=f"{name} {moved} over {words.plural(int(used.sum()), 'period')}"
-        f" (odds × {np.exp(odds[0]):.2f} per period; p {_p_words(p)}).",
+        f" ({factor}p {_p_words(p)}).",
         estimates=(
             Estimate(key="chi2", value=chi2, measure="Cochran-Armitage chi-square", **about),
             Estimate(key="p", value=p, measure="p-value", **about),
@@ -248,6 +246,22 @@ def _armitage(score: np.ndarray, x: np.ndarray, n: np.ndarray) -> float:
     centred = score - np.average(score, weights=n)
     covariance = np.sum(centred * x)
     return float(covariance**2 / (share * (1 - share) * np.sum(n * centred**2)))
+
+
+def _slopes(
+    place: np.ndarray, x: np.ndarray, n: np.ndarray, level: float, about: dict[str, Any]
+) -> tuple[Estimate, ...]:
+    """Return the slopes of odds and rate; none where events and non-events do not overlap in time.
+
+    Albert and Anderson, Biometrika 1984;71:1-10: a likelihood without overlap has no maximum.
+    """
+    events, others = place[x > 0], place[x < n]
+    if events.min() >= others.max() or events.max() <= others.min():
+        return ()
+    return tuple(
+        _slope_estimate(key, *_slope(place, x, n, family), level, about)
+        for key, family in (("odds_slope", "binomial"), ("rate_slope", "poisson"))
+    )
 
 
 def _slope(score: np.ndarray, x: np.ndarray, n: np.ndarray, family: str) -> tuple[float, float]:
@@ -314,7 +328,7 @@ def two_by_two(
         Estimates for the strata added up: `risk_ratio`, `odds_ratio` (Wald on the logarithm),
         `risk_difference` (Wald) and `risk_difference_newcombe`, `odds_ratio_conditional`, `chi2`,
         `p_fisher`; within strata: `odds_ratio_mh` and `chi2_mh`. Ratios are left out where a
-        count is 0.
+        count is 0, and chi-squares where nobody, or everybody, is a case.
 
     Raises
     ------
@@ -337,13 +351,14 @@ def two_by_two(
         )
     z = float(stats.norm.isf((1 - level) / 2))
     found = _risk_differences(a, b, c, d, z, level)
-    if min(a, b, c, d) > 0:
-        found |= _crude_ratios(a, b, c, d, z)
-    found |= _mantel_haenszel(cells, z)
     table = np.array([[a, b], [c, d]]).astype(int)
     found["p_fisher"] = (float(stats.fisher_exact(table)[1]),)
-    found["odds_ratio_conditional"] = (float(stats.contingency.odds_ratio(table).statistic),)
-    found["chi2"] = (float(stats.chi2_contingency(table, correction=False)[0]),)
+    if min(a, b, c, d) > 0:
+        found |= _crude_ratios(a, b, c, d, z)
+        found["odds_ratio_conditional"] = (float(stats.contingency.odds_ratio(table).statistic),)
+    if min(a + c, b + d) > 0:
+        found |= _mantel_haenszel(cells, z)
+        found["chi2"] = (float(stats.chi2_contingency(table, correction=False)[0]),)
     about: dict[str, Any] = {"outcome": indicator, "n": cells.sum(), "design": "descriptive"}
     return Result(
         text=_two_by_two_words(found, indicator),
