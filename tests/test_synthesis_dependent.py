@@ -119,6 +119,36 @@ def test_one_effect_per_study_cannot_tell_the_levels_apart_and_says_so():
     assert "not_converged" in [caution.kind for caution in result.cautions]
 
 
+def test_a_table_without_effects_is_a_reason():
+    result = pool_levels(EFFECTS.assign(yi=np.nan, measure="SMD"), direction_better="higher")
+
+    assert result.reason == "0 studies; at least 3 needed"
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("measure", ["SMD", "OR"], "measures differ: standardised mean difference, odds ratio"),
+        ("design", ["rct", "its"], "designs differ: randomised trials, interrupted time series"),
+        ("direction_better", ["higher", "lower"], "directions differ"),
+    ],
+)
+def test_effects_of_different_kinds_are_not_pooled(column, values, said):
+    mixed = EFFECTS.assign(**{column: [values[0]] * 40 + [values[1]] * 5})
+
+    result = pool_levels(mixed, direction_better="higher")
+
+    assert result.reason.startswith(said)
+
+
+@pytest.mark.parametrize("variance", [0.0, -0.1, np.inf])
+def test_a_variance_that_cannot_be_is_refused_by_its_study(variance):
+    wrong = EFFECTS.assign(vi=EFFECTS["vi"].where(EFFECTS["study"] != "S3", variance))
+
+    with pytest.raises(DataError, match="variances positive; those of S3 are not"):
+        pool_levels(wrong, direction_better="higher", measure="SMD")
+
+
 def test_wrong_choices_are_refused():
     with pytest.raises(DataError, match="rho must lie between 0 and below 1; got 1"):
         pool_levels(EFFECTS, direction_better="higher", measure="SMD", rho=1)

@@ -21,7 +21,14 @@ from scipy import linalg, optimize, special, stats
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.synthesis.fit import quantile, two_sided
-from evidence.synthesis.pool import decimals_for, interval_words, number, reader_scale
+from evidence.synthesis.pool import (
+    decimals_for,
+    interval_words,
+    number,
+    reader_scale,
+    stated_measure,
+    what_differs,
+)
 from evidence.synthesis.weighting import Array
 
 FEW_DF = 4.0
@@ -413,23 +420,27 @@ def pool_levels(
     -------
     Result
         Estimates ``pooled`` (robust interval), ``prediction``, ``sigma2_between``,
-        ``sigma2_within``, ``I2_between``, ``I2_within``, ``Q``, ``df``. Fewer than three studies: a
-        result that says so. Table: the effects with their weights in per cent.
+        ``sigma2_within``, ``I2_between``, ``I2_within``, ``Q``, ``df``. Fewer than three studies,
+        or different design tiers, measures or directions: a result that says so. Table: the effects
+        with their weights in per cent.
 
     Raises
     ------
     DataError
-        If a column is missing or a choice is unknown.
+        If a column is missing, a choice is unknown or a variance is not positive.
     """
     if cluster not in effects:
         raise DataError(f"effects need the column of their study; there is no {cluster!r}.")
     usable = effects.dropna(subset=["yi", "vi"]).reset_index(drop=True)
-    measure = measure or str(usable["measure"].iloc[0] if "measure" in usable else "")
+    _check_effects(usable, cluster)
+    differ = what_differs(usable, measure, direction_better)
+    measure = measure or stated_measure(usable)
     settings = {"cluster": cluster, "rho": rho, "correction": correction, "tau2": "REML"}
     settings |= {"level": level, "measure": measure, "direction_better": direction_better}
     clusters = usable[cluster].nunique()
-    if clusters < 3:
-        return Result.could_not("Not pooled", f"{clusters} studies; at least 3 needed", **settings)
+    if clusters < 3 or differ:
+        few = f"{clusters} studies; at least 3 needed"
+        return Result.could_not("Not pooled", differ or few, **settings)
     inner = usable[effect] if effect else usable.index
     data = levels(usable["yi"], usable["vi"], usable[cluster], inner, rho=rho)
     fitted = fit_levels(data)
@@ -453,6 +464,16 @@ def pool_levels(
         settings=settings,
         cautions=tuple(_level_cautions(fitted, float(found.df[0]), clusters)),
     )
+
+
+def _check_effects(effects: pd.DataFrame, cluster: str) -> None:
+    wrong = ~(np.isfinite(effects["yi"]) & np.isfinite(effects["vi"]) & (effects["vi"] > 0))
+    if wrong.any():
+        names = ", ".join(effects.loc[wrong, cluster].astype("str").unique()[:4])
+        raise DataError(
+            f"effects must be finite and variances positive; those of {names} are not. Correct "
+            "them or leave them out."
+        )
 
 
 def _row_weights(fitted: Marginal) -> Array:

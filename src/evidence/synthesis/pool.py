@@ -158,7 +158,7 @@ def pool(
     _check_columns(effects, study, label)
     usable, left_out = _usable(effects, study)
     about = About(
-        measure or _only(usable, "measure"),
+        measure or stated_measure(usable),
         direction_better,
         outcome,
         intervention,
@@ -167,7 +167,7 @@ def pool(
         area,
         period,
         unit,
-        _design(usable, mix_designs),
+        _design(usable),
     )
     settings = {
         "model": model,
@@ -315,9 +315,9 @@ def _usable(effects: pd.DataFrame, study: str) -> tuple[pd.DataFrame, list[str]]
     return effects[~empty], left_out
 
 
-def _only(effects: pd.DataFrame, column: str) -> str:
-    values = _distinct(effects, column)
-    return values[0] if values else ""
+def stated_measure(effects: pd.DataFrame) -> str:
+    """Return the first measure that a table of effects states, or nothing."""
+    return next(iter(_distinct(effects, "measure")), "")
 
 
 def _distinct(effects: pd.DataFrame, column: str) -> list[str]:
@@ -326,7 +326,7 @@ def _distinct(effects: pd.DataFrame, column: str) -> list[str]:
     return [str(value) for value in effects[column].dropna().unique() if str(value)]
 
 
-def _design(effects: pd.DataFrame, mix_designs: bool) -> str:
+def _design(effects: pd.DataFrame) -> str:
     """Return the design tier of the studies, the weakest one where several are mixed on purpose."""
     found = _distinct(effects, "design")
     unknown = [design for design in found if design not in DESIGNS]
@@ -340,18 +340,37 @@ def _design(effects: pd.DataFrame, mix_designs: bool) -> str:
 def _refusal(effects: pd.DataFrame, about: About, measure: str, mix_designs: bool) -> str:
     if effects.empty:
         return "no study has a usable effect"
+    differ = what_differs(effects, measure, about.direction_better, mix_designs=mix_designs)
+    if not differ and not about.measure:
+        raise DataError("the measure must be stated; the table has no such column. Pass measure=.")
+    return differ
+
+
+def what_differs(
+    effects: pd.DataFrame, measure: str, direction_better: str, *, mix_designs: bool = False
+) -> str:
+    """Return why effects must not be pooled together, or nothing.
+
+    Parameters
+    ----------
+    effects
+        Effects with a value; their columns ``design``, ``measure`` and ``direction_better`` are
+        read where present.
+    measure, direction_better
+        What the pooled effect is said to be; any measure if empty.
+    mix_designs
+        Whether design tiers may differ.
+    """
     designs, measures = _distinct(effects, "design"), _distinct(effects, "measure")
     if len(designs) > 1 and not mix_designs:
-        return f"designs differ: {', '.join(DESIGN_NAMES[design] for design in designs)}"
+        return f"designs differ: {', '.join(DESIGN_NAMES.get(name, name) for name in designs)}"
     if len(measures) > 1 or (measures and measure and measures != [measure]):
         named = dict.fromkeys(name for name in [*measures, measure] if name)
         return f"measures differ: {', '.join(map(measure_name, named))}"
     directions = _distinct(effects, "direction_better")
-    if directions and directions != [about.direction_better]:
-        named = dict.fromkeys([*directions, about.direction_better])
+    if directions and directions != [direction_better]:
+        named = dict.fromkeys([*directions, direction_better])
         return f"directions differ: {', '.join(BETTER.get(name, name) for name in named)}"
-    if not about.measure:
-        raise DataError("the measure must be stated; the table has no such column. Pass measure=.")
     return ""
 
 
