@@ -155,3 +155,40 @@ def test_order_and_direction_of_contrasts_do_not_matter(order, flip):
 
     assert other["vs.C"].value == pytest.approx(one["vs.C"].value)
     assert other["tau2"].value == pytest.approx(one["tau2"].value, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (table(("1", "A", "B", 1.0, 0.1), ("1", "B", "A", 0.2, 0.1)), "each contrast once.*for 1"),
+        (table(("1", "A", "B", 1.0, 0.1), ("2", "A", "A", 0.2, 0.1)), "two treatments.*for 2"),
+        (table(("1", "A", "B", 1.0, 0.1), ("2", "A", "B", 0.2, 0.0)), "above 0.*for 2"),
+        (table(("1", "A", "B", np.inf, 0.1), ("2", "A", "B", 0.2, 1.0)), "finite.*for 1"),
+        (table(("1", "A", "B", np.nan, 0.1)), "there is none"),
+        (
+            table(("1", "A", "B", 1, 0.1), ("1", "A", "C", 1, 0.1), ("1", "B", "C", 0, 9.0)),
+            "no 3 arms can have those of 1",
+        ),
+    ],
+    ids=["twice", "with itself", "no variance", "infinite", "empty", "variances that clash"],
+)
+def test_contrasts_that_are_no_network_are_refused(wrong, said):
+    with pytest.raises(DataError, match=said):
+        build(wrong)
+
+
+def test_arms_without_a_complete_pair_are_refused():
+    arms = pd.DataFrame(
+        {"study": ["1", "1"], "treatment": ["A", "B"], "events": [np.nan, 1], "n": 9}
+    )
+
+    with pytest.raises(DataError, match="no study has two arms with all their numbers"):
+        contrasts(arms, measure="OR")
+
+
+def test_different_measures_are_not_put_into_one_network():
+    mixed = LOOP.assign(measure=["OR", "OR", "RR"])
+
+    result = network_pool(mixed, direction_better="higher", reference="A")
+
+    assert result.reason == "measures differ: odds ratio, risk ratio"

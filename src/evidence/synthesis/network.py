@@ -23,7 +23,13 @@ from evidence.results import Caution, Direction, Estimate, Result
 from evidence.synthesis.effects import effect_sizes
 from evidence.synthesis.fit import quantile, two_sided
 from evidence.synthesis.measures import MEASURES
-from evidence.synthesis.pool import decimals_for, interval_words, reader_scale
+from evidence.synthesis.pool import (
+    decimals_for,
+    interval_words,
+    reader_scale,
+    stated_measure,
+    what_differs,
+)
 from evidence.synthesis.regression import p_words
 from evidence.synthesis.weighting import Array
 
@@ -71,7 +77,8 @@ def contrasts(
     Raises
     ------
     DataError
-        If the measure or a column is unknown, or a study has a treatment twice.
+        If the measure or a column is unknown, a study has a treatment twice, or none has two
+        complete arms.
     """
     if measure not in ARM_LETTERS:
         raise DataError(f"measure must be one of {', '.join(ARM_LETTERS)}; got {measure!r}.")
@@ -92,16 +99,14 @@ def contrasts(
         for name, group in complete.groupby(study, sort=False)
         for one, other in combinations(_corrected_arms(group, measure, events, n), 2)
     ]
+    if not pairs:
+        raise DataError("arms must form pairs; no study has two arms with all their numbers.")
     table = pd.DataFrame(pairs)
-    letters = dict(
+    letters: dict[str, Any] = dict(
         zip(ARM_LETTERS[measure], _pair_columns(counted, events, n, mean, sd), strict=True)
     )
-    kept = effect_sizes(table, measure=measure, zero_cells="none", **_as_any(letters))
+    kept = effect_sizes(table, measure=measure, zero_cells="none", **letters)
     return kept[[*CONTRAST, "measure", "excluded"]]
-
-
-def _as_any(letters: dict[str, str]) -> dict[str, Any]:
-    return dict(letters)
 
 
 def _corrected_arms(group: pd.DataFrame, measure: str, events: str, n: str) -> list[dict[str, Any]]:
@@ -243,13 +248,14 @@ def build(table: pd.DataFrame) -> Network:
     Raises
     ------
     DataError
-        If columns are missing, a study lacks contrasts, or the network falls apart; its parts are
-        named.
+        If columns are missing, a variance is not positive, a study lacks contrasts, has one twice
+        or variances that no arms can have, or the network falls apart; its parts are named.
     """
     absent = [name for name in CONTRAST if name not in table]
     if absent:
         raise DataError(f"a network needs the columns {', '.join(CONTRAST)}; there is no {absent}.")
     usable = table.dropna(subset=["yi", "vi"])
+    _check_contrasts(usable)
     names = sorted(set(usable["treatment1"]) | set(usable["treatment2"]))
     parts = _parts(usable)
     if len(parts) > 1:
@@ -272,6 +278,25 @@ def build(table: pd.DataFrame) -> Network:
         studies,
         {name: arms for name, *_, arms in blocks},
     )
+
+
+def _check_contrasts(table: pd.DataFrame) -> None:
+    if table.empty:
+        raise DataError("a network needs contrasts with effect and variance; there is none.")
+    finite = np.isfinite(table["yi"]) & np.isfinite(table["vi"])
+    pairs = pd.Series(
+        [frozenset(pair) for pair in zip(table["treatment1"], table["treatment2"], strict=True)],
+        table.index,
+    )
+    for wrong, must in (
+        (~finite | (table["vi"] <= 0), "contrasts must be finite with variances above 0"),
+        (pairs.map(len) < 2, "a contrast must compare two treatments"),
+        (pd.DataFrame({"study": table["study"], "pair": pairs}).duplicated(),
+         "a study must have each contrast once"),
+    ):  # fmt: skip
+        if wrong.any():
+            names = ", ".join(table.loc[wrong, "study"].astype("str").unique()[:5])
+            raise DataError(f"{must}; it is not so for {names}. Correct those rows.")
 
 
 def _parts(table: pd.DataFrame) -> list[set[str]]:
@@ -303,6 +328,11 @@ def _block(
     first, others = arms[0], arms[1:]
     y = np.array([effect[arm, first] for arm in others])
     s = np.array([[_shared(variance, first, one, other) for other in others] for one in others])
+    if np.linalg.eigvalsh(s)[0] <= 1e-10 * s.max():
+        raise DataError(
+            f"the variances of a study's contrasts must fit each other; no {len(arms)} arms can "
+            f"have those of {name}. Check them or use contrasts()."
+        )
     x = np.zeros((len(others), len(index) - 1))
     for row, arm in enumerate(others):
         x[row, arm - 1] = 1.0
@@ -578,7 +608,7 @@ def network_pool(
         prediction_low, prediction_high on the analysis scale, proportion of direct evidence and
         its disagreement with the indirect. Estimates per treatment against the reference
         (``vs.NAME``), P-scores (``P.NAME``), ``tau2``, ``I2``, ``Q``, ``Q_between_designs`` and
-        its p value.
+        its p value. If measures differ, a result that says so.
 
     Raises
     ------
@@ -597,7 +627,10 @@ def network_pool(
         raise DataError(
             f"the reference must be a treatment ({', '.join(built.treatments)}); got {reference!r}."
         )
-    measure = measure or str(table["measure"].iloc[0] if "measure" in table else "")
+    differ = what_differs(table.dropna(subset=["yi", "vi"]), measure, direction_better)
+    if differ:
+        return Result.could_not("Not pooled", differ, reference=reference, measure=measure)
+    measure = measure or stated_measure(table)
     chosen = {"REML": restricted_tau2, "DL": moment_tau2}
     between = chosen[tau2](built) if tau2 in chosen else 0.0
     fit = built.at(between)
