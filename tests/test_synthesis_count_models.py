@@ -170,6 +170,25 @@ def test_too_few_events_are_a_reason():
     assert "fewer than two studies" in pool_by_likelihood(TRIALS.tail(2), **ODDS).reason
 
 
+@pytest.mark.parametrize("model", ["UM.FS", "UM.RS", "CM.EL", "CM.AL", "BB"])
+def test_a_group_in_which_everyone_has_events_is_a_reason(model):
+    table = pd.DataFrame({"ai": [9, 9], "n1i": [9, 9], "ci": [5, 6], "n2i": [9, 9]})
+
+    reason = pool_by_likelihood(table, model=model, **ODDS).reason
+
+    assert reason == "no one without events in one of the groups in all studies together"
+
+
+@pytest.mark.parametrize("model", ["UM.FS", "CM.EL"])
+def test_studies_that_all_have_an_infinite_odds_ratio_are_a_reason(model):
+    table = pd.DataFrame({"ai": [9, 4], "n1i": [9, 9], "ci": [5, 0], "n2i": [9, 9]})
+    swapped = table.rename(columns={"ai": "ci", "ci": "ai"})
+
+    for one in (table, swapped):
+        reason = pool_by_likelihood(one, model=model, **ODDS).reason
+        assert reason == "each study's odds ratio is infinite, or each is 0"
+
+
 def test_unknown_measures_and_models_are_refused():
     with pytest.raises(DataError, match="measure must be one of OR, IRR; got 'RR'"):
         pool_by_likelihood(TRIALS, measure="RR", direction_better="lower")

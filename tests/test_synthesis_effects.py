@@ -82,6 +82,14 @@ def test_studies_without_events_can_be_dropped_and_the_reason_is_kept():
     assert np.isnan(table["yi"][2])
 
 
+def test_a_study_dropped_because_everyone_had_events_says_so():
+    everyone = pd.DataFrame({"ai": [9], "n1i": [9], "ci": [8], "n2i": [8]})
+
+    table = effect_sizes(everyone, measure="OR", double_zeros="drop")
+
+    assert table["excluded"].tolist() == ["no one without events"]
+
+
 def test_a_missing_value_keeps_the_row_and_names_the_column():
     table = effect_sizes(MEANS.assign(sd2i=np.nan), measure="SMD")
 

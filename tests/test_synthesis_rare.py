@@ -97,3 +97,44 @@ def test_exchanging_groups_inverts_ratios(rows):
         other = pool_counts(swapped, measure=measure, direction_better="none")
         if one.known:
             assert one["pooled"].value == pytest.approx(1 / other["pooled"].value)
+
+
+def test_a_study_with_events_only_shows_equal_risks_and_counts_in_a_risk_ratio():
+    table = pd.DataFrame({"ai": [10, 3], "n1i": [10, 10], "ci": [10, 5], "n2i": [10, 10]})
+
+    ratio = pool_counts(table, measure="RR", direction_better="lower")
+    odds = pool_counts(table, measure="OR", direction_better="lower")
+
+    assert ratio["pooled"].value == pytest.approx((10 + 3) / (10 + 5))
+    variance = (10 * 10 * 8 - 3 * 5 * 20) / 20**2 / (13 * 10 / 20 * 15 * 10 / 20)
+    assert ratio["pooled"].se == pytest.approx(np.sqrt(variance))
+    assert (ratio.settings["studies_used"], odds.settings["studies_used"]) == (2, 1)
+
+
+def test_peto_and_differences_need_events_in_one_group_only():
+    table = pd.DataFrame({"ai": [0, 0], "n1i": [10, 10], "ci": [5, 5], "n2i": [10, 10]})
+    rates = pd.DataFrame({"x1i": [0], "t1i": [10.0], "x2i": [4], "t2i": [10.0]})
+
+    peto = pool_counts(table, measure="PETO", direction_better="lower")
+    difference = pool_counts(rates, measure="IRD", direction_better="lower")
+
+    variance = 2 * 10 * 10 * 5 * 15 / (20**2 * 19)
+    assert np.log(peto["pooled"].value) == pytest.approx(-5 / variance)
+    assert difference["pooled"].value == pytest.approx(-0.4)
+    assert difference["pooled"].se == pytest.approx(np.sqrt(4 / 10**2))
+
+
+@pytest.mark.parametrize(
+    ("measure", "ai", "ci", "said"),
+    [
+        ("OR", [10, 10], [5, 6], "these counts give an infinite effect, or one without"),
+        ("OR", [10, 6], [5, 0], "these counts give an infinite effect, or one without"),
+        ("RD", [0, 0], [0, 0], "no study has events in both groups"),
+        ("RD", [10, 10], [10, 10], "these counts give an infinite effect, or one without"),
+        ("RR", [0, 0], [5, 6], "no study has events in both groups"),
+    ],
+)
+def test_counts_without_a_finite_effect_and_interval_are_a_reason(measure, ai, ci, said):
+    table = pd.DataFrame({"ai": ai, "n1i": [10, 10], "ci": ci, "n2i": [10, 10]})
+
+    assert pool_counts(table, measure=measure, direction_better="lower").reason.startswith(said)

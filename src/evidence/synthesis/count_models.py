@@ -176,7 +176,7 @@ def pool_by_likelihood(
         Estimates ``pooled`` (reader's scale), ``p``, ``tau2`` and ``I2`` (for ``BB`` instead
         ``correlation``), and where the model has them the tests of one common effect
         ``QE_wald``, ``QE_ratio`` with p values. Table: the studies with yi and vi. Fewer than two
-        informative studies: a result that says so.
+        informative studies, or counts whose ratio is infinite or 0: a result that says so.
 
     Raises
     ------
@@ -191,7 +191,7 @@ def pool_by_likelihood(
     used = every.with_events() if rates else every.informative()
     settings = {"measure": measure, "model": model, "level": level}
     settings |= {"direction_better": direction_better, "studies": len(every.a)}
-    refusal = _too_little(used)
+    refusal = _too_little(used) or ("" if rates else _infinite(used, model))
     if refusal:
         return Result.could_not("Not pooled", refusal, **settings)
     found = model_of(used)
@@ -224,6 +224,17 @@ def _too_little(t: Counts) -> str:
         return "fewer than two studies have events"
     if t.a.sum() * t.c.sum() == 0:
         return "no events in one of the groups in all studies together"
+    return ""
+
+
+def _infinite(t: Counts, model: str) -> str:
+    """Return why no odds ratio above 0 is finite here, or nothing."""
+    b, d = t.n1 - t.a, t.n2 - t.c
+    if b.sum() * d.sum() == 0:
+        return "no one without events in one of the groups in all studies together"
+    one_sided = np.all(t.a * d == 0) or np.all(b * t.c == 0)
+    if model in ("CM.EL", "UM.FS") and one_sided:
+        return "each study's odds ratio is infinite, or each is 0"
     return ""
 
 

@@ -69,9 +69,7 @@ def effect_sizes(
     missing = np.any([np.isnan(values) for values in letters.values()], axis=0)
     excluded = np.where(missing, _missing_reason(letters), "")
     if double_zeros == "drop" and "ci" in letters:
-        excluded = np.where(
-            ~missing & _no_information(letters), "no events in either group", excluded
-        )
+        excluded = np.where(missing, excluded, _no_information(letters))
     ready = _corrected(letters, MEASURES[measure].zero_cells, zero_cells, add, excluded == "")
     yi, vi = _effects(ready, measure, variance, excluded == "")
     undefined = (excluded == "") & ~(np.isfinite(yi) & np.isfinite(vi) & (vi > 0))
@@ -159,9 +157,10 @@ def _missing_reason(c: Columns) -> np.ndarray:
 
 
 def _no_information(c: Columns) -> np.ndarray:
+    """Return why the rows say nothing about an odds ratio, or nothing for those that do."""
     none = (c["ai"] == 0) & (c["ci"] == 0)
     every = (c["ai"] == c["n1i"]) & (c["ci"] == c["n2i"])
-    return np.asarray(none | every)
+    return np.where(none, "no events in either group", np.where(every, "no one without events", ""))
 
 
 def _corrected(c: Columns, kind: str, rule: str, add: float, used: np.ndarray) -> Columns:

@@ -1,7 +1,8 @@
 """Pooling of rare events without continuity corrections: Mantel-Haenszel and Peto.
 
 Both combine counts, not effects, so that zero cells need no correction. Studies without events in
-either group carry no information on ratios and are left out by count, never silently.
+either group carry no information on ratios, those with nothing but events none on odds ratios; they
+are left out by count, never silently.
 """
 
 from __future__ import annotations
@@ -207,7 +208,7 @@ def pool_counts(
     Result
         Estimates ``pooled`` (reader's scale), ``p``, ``Q``, ``Q_p``, ``I2``; for OR also ``CMH``,
         ``BD`` (Breslow-Day), ``TA`` (Tarone) with p values. Table: the studies with yi and vi.
-        No informative study: a result that says so.
+        Counts that give no finite effect with an interval: a result that says so.
 
     Raises
     ------
@@ -219,11 +220,12 @@ def pool_counts(
     rules: dict[str, Any] = {"zero_cells": "none" if measure == "PETO" else "only0", **columns}
     table = effect_sizes(studies, measure=measure, double_zeros="drop", **rules)
     every = counts(table, rates=measure.startswith("IR"), **columns)
-    used = every if measure in ("RD", "IRR", "IRD") else every.informative()
+    used = _informative(every, measure)
     settings = {"measure": measure, "method": _method(measure), "level": level}
-    if not len(used.a) or (measure != "RD" and used.a.sum() * used.c.sum() == 0):
-        return Result.could_not("Not pooled", "no study has events in both groups", **settings)
-    value, se = METHODS[measure](used)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value, se = METHODS[measure](used) if len(used.a) else (np.nan, np.nan)
+    if not (np.isfinite(value) and np.isfinite(se) and se > 0):
+        return Result.could_not("Not pooled", _undefined(every), **settings)
     estimates = _count_estimates(value, se, used, table, measure, direction_better, level)
     pooled = estimates[0]
     name, limits = MEASURES[measure].name, decimals_for(pooled.low, pooled.high)
@@ -239,8 +241,21 @@ def pool_counts(
             "studies_used": len(used.a),
             "direction_better": direction_better,
         },
-        cautions=tuple(_count_cautions(len(used.a), len(every.a))),
+        cautions=tuple(_count_cautions(len(used.a), len(every.a), measure)),
     )
+
+
+def _informative(every: Counts, measure: str) -> Counts:
+    """Return the studies that count: one with nothing but events shows equal risks, no odds."""
+    if measure in ("RD", "IRR", "IRD"):
+        return every
+    return every.with_events() if measure == "RR" else every.informative()
+
+
+def _undefined(t: Counts) -> str:
+    if not np.any((t.a > 0) & (t.c > 0)):
+        return "no study has events in both groups"
+    return "these counts give an infinite effect, or one without an interval"
 
 
 def _method(measure: str) -> str:
@@ -309,16 +324,17 @@ def _spread_about(value: float, table: pd.DataFrame) -> dict[str, float]:
     return {"Q": q, "Q_p": float(special.chdtrc(df, q)), "I2": i2}
 
 
-def _count_cautions(used: int, studies: int) -> list[Caution]:
+def _count_cautions(used: int, studies: int, measure: str) -> list[Caution]:
     found = [
         Caution("other", "One common effect is assumed; differences between studies are ignored.")
     ]
     if used < studies:
+        lack = "no events" if measure == "RR" else "no events or no one without"
         found.append(
             Caution(
                 "small_counts",
-                f"{studies - used} of {studies} studies have no events or no one without, and "
-                "carry no information here.",
+                f"{studies - used} of {studies} studies have {lack}, and carry no information "
+                "here.",
             )
         )
     return found
