@@ -20,6 +20,7 @@ from evidence.synthesis.bias import (
     small_study_tests,
     trim_and_fill,
 )
+from evidence.synthesis.effects import effect_sizes
 from evidence.synthesis.selection import selection_model
 
 ASYMMETRIC = pd.DataFrame(
@@ -67,6 +68,37 @@ def test_counts_add_the_tests_that_suit_them():
     assert {"Peters", "Harbord", "Macaskill"} <= set(names)
 
 
+def test_studies_without_events_do_not_stop_the_tests_of_counts():
+    counts = pd.DataFrame(
+        {
+            "study": list("ABCDE"),
+            "ai": [5, 10, 30, 60, 0],
+            "n1i": [40, 90, 300, 800, 20],
+            "ci": [9, 15, 35, 62, 0],
+            "n2i": [41, 92, 298, 790, 25],
+        }
+    )
+    table = effect_sizes(counts, measure="OR")
+    effect = table["yi"].head(4)
+
+    found = small_study_tests(table).table.set_index("test")
+
+    informative = counts.head(4)[["ai", "n1i", "ci", "n2i"]].to_numpy(float).T
+    assert found.loc["Peters", "p"] == pytest.approx(peters_test(*informative, effect).p[1])
+    assert found.loc["Harbord", "p"] == pytest.approx(harbord_test(*informative).p[1])
+
+
+def test_a_test_of_counts_that_the_studies_cannot_answer_is_left_out():
+    same_size = pd.DataFrame({"ai": [5, 10, 30], "n1i": 40, "ci": [9, 9, 9], "n2i": 40})
+    two = pd.DataFrame(
+        {"ai": [5, 10, 0], "n1i": [40, 50, 60], "ci": [9, 9, 0], "n2i": [40, 55, 60]}
+    )
+
+    for table, left_out in ((same_size, {"Peters"}), (two, {"Peters", "Harbord"})):
+        names = set(small_study_tests(effect_sizes(table, measure="OR")).table["test"])
+        assert {"Peters", "Harbord"} - names == left_out
+
+
 def test_peters_test_ignores_the_unit_of_size_and_harbord_the_order_of_groups():
     a, n1 = np.array([5, 10, 30, 60.0]), np.array([40, 90, 300, 800.0])
     c, n2 = np.array([9, 15, 35, 62.0]), np.array([41, 92, 298, 790.0])
@@ -91,6 +123,8 @@ def test_an_unknown_predictor_or_missing_sizes_are_refused():
         regression_test([0, 1, 2], [1, 2, 3], predictor="n")
     with pytest.raises(DataError, match="pass n="):
         regression_test([0, 1, 2], [1, 2, 3], predictor="inverse_n")
+    with pytest.raises(DataError, match="model must be one of weighted, random; got 'wighted'"):
+        regression_test([0, 1, 2], [1, 2, 3], model="wighted")
 
 
 def test_a_perfectly_ranked_set_has_a_rank_correlation_of_one():
@@ -141,6 +175,9 @@ def test_fail_safe_numbers_by_hand():
 
     assert fail_safe_n(y, v) == int(np.ceil((8 / 1.6448536269514722) ** 2 - 4))
     assert fail_safe_n(y, v, "orwin") == 4
+    assert fail_safe_n([0.0, 0.0], [1.0, 1.0], "orwin") == 0
+    with pytest.raises(DataError, match="a target must differ from 0"):
+        fail_safe_n(y, v, "orwin", target=0)
 
 
 def test_pet_peese_finds_the_limit_of_effects_that_grow_with_the_error():

@@ -21,6 +21,7 @@ FEW_FOR_TESTS = 10
 """Fewer studies than this give a test of asymmetry too little power (Sterne et al. 2011)."""
 
 PREDICTORS = ("se", "variance", "inverse_n")
+MODELS = ("weighted", "random")
 
 
 def regression_test(
@@ -59,6 +60,8 @@ def regression_test(
     v = np.asarray(vi, float)
     if predictor not in PREDICTORS:
         raise DataError(f"predictor must be one of {', '.join(PREDICTORS)}; got {predictor!r}.")
+    if model not in MODELS:
+        raise DataError(f"model must be one of {', '.join(MODELS)}; got {model!r}.")
     if predictor == "inverse_n" and n is None:
         raise DataError("the predictor inverse_n needs the people per study; pass n=.")
     size = {
@@ -66,7 +69,7 @@ def regression_test(
         "variance": v,
         "inverse_n": 1 / np.asarray(n, float) if n is not None else v,
     }[predictor]
-    if np.ptp(size) <= 1e-12 * np.max(np.abs(size)):
+    if not _vary(size):
         raise DataError(
             "a test of small-study effects needs studies of different size; all have the same "
             f"{predictor}. Do not test."
@@ -75,6 +78,10 @@ def regression_test(
     if model == "weighted":
         return fit(yi, v, x, model="common", test="hartung_knapp")
     return fit(yi, v, x, tau2=tau2, test=test)
+
+
+def _vary(size: Array) -> bool:
+    return bool(np.ptp(size) > 1e-12 * np.max(np.abs(size)))
 
 
 def rank_test(yi: ArrayLike, vi: ArrayLike, *, exact: bool = True) -> tuple[float, float]:
@@ -124,7 +131,9 @@ def small_study_tests(effects: pd.DataFrame, *, people: str = "n") -> Result:
     ----------
     effects
         One row per study with ``yi`` and ``vi``; with columns ``ai, n1i, ci, n2i`` also the tests
-        of Peters and Harbord, with the column `people` also Macaskill's.
+        of Peters and Harbord, on the studies that have people with and people without events;
+        with the column `people` also Macaskill's. A test that needs more than the studies have
+        (three of different size) is left out.
 
     Returns
     -------
@@ -136,7 +145,7 @@ def small_study_tests(effects: pd.DataFrame, *, people: str = "n") -> Result:
     usable = effects.dropna(subset=["yi", "vi"])
     if len(usable) < 3:
         return Result.could_not("Small-study effects not tested", "fewer than three studies")
-    if np.ptp(usable["vi"]) <= 1e-12 * usable["vi"].max():
+    if not _vary(usable["vi"].to_numpy(float)):
         return Result.could_not("Small-study effects not tested", "all studies have the same size")
     fits = {
         "Egger": regression_test(usable["yi"], usable["vi"]),
@@ -168,11 +177,14 @@ def small_study_tests(effects: pd.DataFrame, *, people: str = "n") -> Result:
 
 def _count_tests(usable: pd.DataFrame, people: str) -> dict[str, Fit]:
     found: dict[str, Fit] = {}
-    events = ["ai", "n1i", "ci", "n2i"]
-    if set(events) <= set(usable):
-        a, n1, c, n2 = (usable[name].to_numpy(float) for name in events)
-        found["Peters"] = peters_test(a, n1, c, n2, usable["yi"])
-        found["Harbord"] = harbord_test(a, n1, c, n2)
+    if {"ai", "n1i", "ci", "n2i"} <= set(usable):
+        events, total = usable["ai"] + usable["ci"], usable["n1i"] + usable["n2i"]
+        known = usable[(events > 0) & (events < total)]
+        a, n1, c, n2 = (known[name].to_numpy(float) for name in ("ai", "n1i", "ci", "n2i"))
+        if len(known) > 2 and _vary(n1 + n2):
+            found["Peters"] = peters_test(a, n1, c, n2, known["yi"])
+        if len(known) > 2 and _vary(peto_parts(a, n1, c, n2)[1]):
+            found["Harbord"] = harbord_test(a, n1, c, n2)
     if people in usable and usable[people].notna().all() and usable[people].nunique() > 1:
         found["Macaskill"] = macaskill_test(usable["yi"], usable["vi"], usable[people])
     return found
@@ -223,7 +235,14 @@ def fail_safe_n(
     ``rosenthal`` (1979; combined one-sided p above 0.05), ``rosenberg`` (2005; common effect no
     longer significant at 0.05 two-sided) or ``orwin`` (1983; common effect halved, or `target`).
     A number readers like and statisticians do not: it assumes that missing studies show nothing.
+
+    Raises
+    ------
+    DataError
+        If the kind is unknown or the target is 0, which no number of studies reaches.
     """
+    if target == 0:
+        raise DataError("a target must differ from 0: null studies never bring an effect to 0.")
     y, v = np.asarray(yi, float), np.asarray(vi, float)
     common = fit(y, v, model="common", test="z")
     if kind == "rosenthal":
@@ -234,7 +253,7 @@ def fail_safe_n(
         needed = (needed * np.sum(1 / v) - np.sum(1 / v)) / mean_weight
     elif kind == "orwin":
         aim = abs(common.b[0]) / 2 if target is None else abs(target)
-        needed = len(y) * (abs(common.b[0]) - aim) / aim
+        needed = len(y) * (abs(common.b[0]) - aim) / aim if aim else 0.0
     else:
         raise DataError(f"kind must be rosenthal, rosenberg or orwin; got {kind!r}.")
     return int(max(0, np.ceil(needed - 1e-9)))
@@ -328,7 +347,7 @@ def _fill_text(k0: int, side: str, before: Fit, after: Fit) -> str:
 
 
 def _missing_side(y: Array, v: Array) -> str:
-    if np.ptp(v) <= 1e-12 * v.max():
+    if not _vary(v):
         return ""
     x = np.column_stack([np.ones(len(v)), np.sqrt(v)])
     return "right" if fit(y, v, x, model="common", test="z").b[1] < 0 else "left"
@@ -408,7 +427,7 @@ def pet_peese(effects: pd.DataFrame, *, test_level: float = 0.1) -> Result:
         ``conditional``. Fewer than three studies: could not.
     """
     usable = effects.dropna(subset=["yi", "vi"])
-    if len(usable) < 3 or np.ptp(usable["vi"]) == 0:
+    if len(usable) < 3 or not _vary(usable["vi"].to_numpy(float)):
         return Result.could_not("PET-PEESE not fitted", "fewer than three studies or sizes")
     fits = {
         "PET": regression_test(usable["yi"], usable["vi"]),
