@@ -48,6 +48,26 @@ def test_accumulation_by_year_ends_with_all_studies():
     assert result["last"].value == pytest.approx(fit(STUDIES["yi"], STUDIES["vi"]).b[0])
 
 
+@pytest.mark.parametrize(
+    ("k", "said"),
+    [
+        (1, "One study, effect 0.00: nothing has accumulated."),
+        (2, "From 1 to 2 studies the pooled effect went from 0.00 to 0.05."),
+        (4, "From 2 to 4 studies the pooled effect went from 0.1 to 0.8."),
+    ],
+)
+def test_accumulation_compares_the_first_half_with_all(k, said):
+    assert cumulative(STUDIES.head(k), test="z").text == said
+
+
+def test_columns_that_are_not_there_are_refused():
+    with pytest.raises(DataError, match="the table has no date"):
+        cumulative(STUDIES, by="date")
+    for each in (leave_one_out, best_predictions, influence):
+        with pytest.raises(DataError, match="the table has no trial"):
+            each(STUDIES, study="trial")
+
+
 def test_shrinkage_by_hand_moves_equal_studies_by_the_same_share():
     result = best_predictions(STUDIES)
     fitted = fit(STUDIES["yi"], STUDIES["vi"])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
 from evidence.synthesis.fit import Fit, fit, quantile
 from evidence.synthesis.pool import decimals_for, number
@@ -43,7 +44,13 @@ class Choices:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def _usable(effects: pd.DataFrame) -> pd.DataFrame:
+def _usable(effects: pd.DataFrame, *named: str) -> pd.DataFrame:
+    absent = [name for name in ("yi", "vi", *named) if name and name not in effects]
+    if absent:
+        raise DataError(
+            f"effects must have the columns yi, vi and those named; the table has no "
+            f"{', '.join(absent)}. Name the column."
+        )
     return effects.dropna(subset=["yi", "vi"]).reset_index(drop=True)
 
 
@@ -91,8 +98,13 @@ def leave_one_out(
     Result
         Table with left_out, k, value, se, statistic, p, low, high, tau2, I2, H2, Q, Q_p on the
         analysis scale; estimates ``smallest`` and ``largest``. Fewer than two studies: could not.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, a choice is unknown or a variance is not positive.
     """
-    usable, chosen = _usable(effects), Choices(**choices)
+    usable, chosen = _usable(effects, study), Choices(**choices)
     if len(usable) < 2:
         return Result.could_not("Not left out one by one", "fewer than two studies")
     fits = [chosen.fit(usable.drop(index=row)) for row in usable.index]
@@ -100,7 +112,7 @@ def leave_one_out(
     whole = chosen.fit(usable)
     least, most = table.loc[table["value"].idxmin()], table.loc[table["value"].idxmax()]
     return Result(
-        text=_leave_text(table, whole, null),
+        text=_leave_text(table, whole),
         estimates=(_extreme("smallest", least, whole), _extreme("largest", most, whole)),
         table=table,
         settings=chosen.settings(),
@@ -120,7 +132,7 @@ def _extreme(key: str, row: pd.Series, whole: Fit) -> Estimate:
     )
 
 
-def _leave_text(table: pd.DataFrame, whole: Fit, null: float) -> str:
+def _leave_text(table: pd.DataFrame, whole: Fit) -> str:
     decimals = decimals_for(float(whole.low[0]), float(whole.high[0]))
     furthest = table.loc[(table["value"] - whole.b[0]).abs().idxmax()]
     ends = (number(table["value"].min(), decimals), number(table["value"].max(), decimals))
@@ -159,21 +171,35 @@ def cumulative(
     -------
     Result
         Table with up_to, k and the columns of `leave_one_out`, one row per added study; estimate
-        ``last``.
+        ``last``. The sentence compares the first half of the studies with all.
+
+    Raises
+    ------
+    DataError
+        As `leave_one_out`.
     """
-    usable, chosen = _usable(effects), Choices(**choices)
+    usable, chosen = _usable(effects, study, by), Choices(**choices)
     if usable.empty:
         return Result.could_not("Not accumulated", "no study has a usable effect")
     ordered = usable.sort_values(by, kind="stable").reset_index(drop=True) if by else usable
     fits = [chosen.fit(ordered.iloc[: row + 1]) for row in range(len(ordered))]
     table = _rows(zip(ordered[study].astype("str"), fits, strict=True), "up_to")
-    half, decimals = len(fits) // 2, decimals_for(float(fits[-1].low[0]), float(fits[-1].high[0]))
     return Result(
-        text=f"From {fits[half].k} to {fits[-1].k} studies the pooled effect went from "
-        f"{number(fits[half].b[0], decimals)} to {number(fits[-1].b[0], decimals)}.",
+        text=_course(fits),
         estimates=(_extreme("last", table.iloc[-1], fits[-1]),),
         table=table,
         settings=chosen.settings() | {"by": by},
+    )
+
+
+def _course(fits: list[Fit]) -> str:
+    half, last = fits[(len(fits) - 1) // 2], fits[-1]
+    decimals = decimals_for(float(last.low[0]), float(last.high[0]))
+    if len(fits) == 1:
+        return f"One study, effect {number(last.b[0], decimals)}: nothing has accumulated."
+    return (
+        f"From {half.k} to {last.k} studies the pooled effect went from "
+        f"{number(half.b[0], decimals)} to {number(last.b[0], decimals)}."
     )
 
 
@@ -187,8 +213,13 @@ def best_predictions(effects: pd.DataFrame, *, study: str = "study", **choices: 
     -------
     Result
         Table with study, value, se, low, high on the analysis scale.
+
+    Raises
+    ------
+    DataError
+        As `leave_one_out`.
     """
-    usable, chosen = _usable(effects), Choices(**({"test": "z"} | choices))
+    usable, chosen = _usable(effects, study), Choices(**({"test": "z"} | choices))
     if usable.empty:
         return Result.could_not("Not shrunken", "no study has a usable effect")
     fitted = chosen.fit(usable)
@@ -227,8 +258,13 @@ def influence(effects: pd.DataFrame, *, study: str = "study", **choices: Any) ->
     Result
         Table with study, rstudent, dffits, cook, cov_ratio, tau2_without, Q_without, hat, weight,
         dfbetas, rstandard, baujat_x, baujat_y, influential. Fewer than three studies: could not.
+
+    Raises
+    ------
+    DataError
+        As `leave_one_out`.
     """
-    usable, chosen = _usable(effects), Choices(**({"test": "z"} | choices))
+    usable, chosen = _usable(effects, study), Choices(**({"test": "z"} | choices))
     if len(usable) < 3:
         return Result.could_not("Influence not computed", "fewer than three studies")
     whole = chosen.fit(usable)
@@ -249,8 +285,6 @@ def influence_table(usable: pd.DataFrame, whole: Fit, without: list[Fit]) -> pd.
     hat = whole.weights / 100
     moved, own = whole.b[0] - mu, v + whole.tau2
     all_at_deleted = 1 / np.sum(1 / (v[None, :] + spread[:, None]), axis=1)
-    if whole.model == "common":
-        all_at_deleted = np.full(len(y), whole.classic_se[0] ** 2)
     table = pd.DataFrame(
         {
             "rstudent": (y - mu) / np.sqrt(v + spread + error**2),
