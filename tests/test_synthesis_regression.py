@@ -82,6 +82,23 @@ def test_groups_without_any_spread_and_without_a_floor_are_a_reason():
     assert "no width" in result.reason
 
 
+def test_a_test_without_enough_freedom_in_a_group_is_a_reason():
+    spread = GROUPS.assign(yi=[0.1, 0.9, 0.5, 1.6])
+
+    result = subgroups(spread, "format", test="kenward_roger")
+
+    assert "less than one degree of freedom" in result.reason
+
+
+def test_studies_without_a_subgroup_are_counted():
+    gaps = pd.concat([GROUPS, GROUPS.head(1).assign(format=None)], ignore_index=True)
+
+    texts = [caution.text for caution in subgroups(gaps, "format").cautions]
+
+    assert "1 of 5 rows lack a value and were left out." in texts
+    assert not any("lack a value" in item.text for item in subgroups(GROUPS, "format").cautions)
+
+
 def test_studies_without_the_moderator_are_counted():
     result = meta_regression(LINE.assign(dose=[0, 1, 2, np.nan]), ["dose"])
 
@@ -271,3 +288,13 @@ def test_permuting_a_moderator_counts_orders_exactly():
     p = permuted_moderators(LINE["yi"], LINE["vi"], x, model="common", test="z")
 
     assert p == pytest.approx(2 / 24)
+
+
+def test_random_orders_count_the_observed_one_so_that_no_p_value_is_0():
+    effects, variances = 5.0 + np.arange(20) / 10, np.full(20, 0.01)
+    x = np.column_stack([np.ones(20), np.arange(20)])
+
+    flipped = permutation_test(effects, variances, orders=49)
+    permuted = permuted_moderators(effects, variances, x, orders=49, test="z")
+
+    assert (flipped, permuted) == (pytest.approx(1 / 50), pytest.approx(1 / 50))

@@ -189,10 +189,8 @@ def pool(
     fitted = fitting.fit(
         usable["yi"], usable["vi"], model=model, tau2=tau2, test=test, floor=floor, level=level
     )
-    if fitted.se[0] < 1e-7 * fitted.classic_se[0]:
-        return Result.could_not("Not pooled", NO_WIDTH, **settings)
-    if fitted.df is not None and fitted.df < 1:
-        return Result.could_not("Not pooled", NO_LIMITS, **settings)
+    if no_interval(fitted):
+        return Result.could_not("Not pooled", no_interval(fitted), **settings)
     predicted = fitting.prediction_interval(fitted, prediction) if fitted.k > 2 else None
     estimates = _estimates(fitted, usable, about, predicted, tau2_interval, study, people)
     return Result(
@@ -212,6 +210,13 @@ NO_WIDTH = (
     "all effects are equal, so the Hartung-Knapp interval without a floor has no width; "
     "choose a floor"
 )
+
+
+def no_interval(fitted: Fit) -> str:
+    """Return why the interval of a pooled effect would say nothing, or nothing where it does."""
+    if fitted.se[0] < 1e-7 * fitted.classic_se[0]:
+        return NO_WIDTH
+    return NO_LIMITS if fitted.df is not None and fitted.df < 1 else ""
 
 
 def with_and_without(effects: pd.DataFrame, without: Sequence[bool], **choices: Any) -> Result:

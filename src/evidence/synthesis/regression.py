@@ -16,7 +16,7 @@ from scipy import special
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
 from evidence.synthesis.fit import Fit, fit, kenward_roger_omnibus
-from evidence.synthesis.pool import NO_WIDTH, decimals_for, number
+from evidence.synthesis.pool import decimals_for, no_interval, number
 from evidence.synthesis.weighting import Array
 
 STUDIES_PER_MODERATOR = 10
@@ -321,10 +321,7 @@ def _regression_cautions(fitted: Fit, rows: int) -> list[Caution]:
             "studies may explain them.",
         )
     ]
-    if fitted.k < rows:
-        found.append(
-            Caution("other", f"{rows - fitted.k} of {rows} rows lack a value and were left out.")
-        )
+    found += _left_out(fitted.k, rows)
     if fitted.k < STUDIES_PER_MODERATOR * (len(fitted.b) - 1):
         found.append(
             Caution(
@@ -333,6 +330,11 @@ def _regression_cautions(fitted: Fit, rows: int) -> list[Caution]:
             )
         )
     return found
+
+
+def _left_out(used: int, rows: int) -> list[Caution]:
+    words = f"{rows - used} of {rows} rows lack a value and were left out."
+    return [Caution("other", words)] if used < rows else []
 
 
 def permutation_test(
@@ -347,7 +349,8 @@ def permutation_test(
     """Return the p value of no pooled effect from flipping the signs of effects.
 
     All sign patterns where there are at most 4,096 of them (k of 12), else `orders` random ones
-    (Follmann and Proschan 1999, Biometrics 55:732-737).
+    beside the observed one (Follmann and Proschan 1999, Biometrics 55:732-737), so that p is never
+    0 (Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39).
     """
     y, v = np.asarray(yi, float), np.asarray(vi, float)
     observed = abs(fit(y, v, tau2=tau2, test=test).statistic[0])
@@ -355,7 +358,8 @@ def permutation_test(
         codes = np.arange(2 ** len(y))[:, None]
         signs = 1.0 - 2.0 * ((codes >> np.arange(len(y))) & 1)
     else:
-        signs = np.random.default_rng(seed).choice([-1.0, 1.0], (orders, len(y)))
+        drawn = np.random.default_rng(seed).choice([-1.0, 1.0], (orders, len(y)))
+        signs = np.vstack([np.ones(len(y)), drawn])
     found = [abs(fit(sign * y, v, tau2=tau2, test=test).statistic[0]) for sign in signs]
     return float(np.mean(np.array(found) >= observed * (1 - 1e-9)))
 
@@ -366,7 +370,8 @@ def permuted_moderators(
     """Return the omnibus p value from permuting the rows of the moderators.
 
     Higgins and Thompson 2004 (Statistics in Medicine 23:1663-1682): all orders for up to 7 studies,
-    else `orders` random ones. The intercept must be the first column of `x`.
+    else `orders` random ones beside the observed one, as in `permutation_test`. The intercept must
+    be the first column of `x`.
     """
     return _permuted(yi, vi, np.asarray(x, float), seed, orders, choices)[0]
 
@@ -381,7 +386,7 @@ def _permuted(
     rows = (
         list(permutations(range(len(y))))
         if factorial(min(len(y), 10)) <= EXACT_PERMUTATIONS
-        else [random.permutation(len(y)) for _ in range(orders)]
+        else [np.arange(len(y)), *(random.permutation(len(y)) for _ in range(orders))]
     )
     seen = _statistics(fit(y, v, design, **choices), terms)
     found = np.array(
@@ -424,7 +429,8 @@ def subgroups(
     Result
         Table with group, k, value, se, low, high, tau2, I2, Q per subgroup; estimates
         ``Q_between`` (chi-square) and ``Q_between_p``. If there are not two groups, no group has
-        two studies, or an interval has no width, a result that says so.
+        two studies, or an interval would say nothing, a result that says so. Rows without an
+        effect or a subgroup are left out and counted in a caution.
 
     Raises
     ------
@@ -449,8 +455,9 @@ def subgroups(
         name: fit(rows["yi"], rows["vi"], level=level, **chosen)
         for name, rows in usable.groupby(usable[by].astype("str"))
     }
-    if any(one.se[0] < 1e-7 * one.classic_se[0] for one in fits.values()):
-        return Result.could_not("Subgroups not compared", NO_WIDTH, **settings)
+    unread = next((why for why in map(no_interval, fits.values()) if why), "")
+    if unread:
+        return Result.could_not("Subgroups not compared", unread, **settings)
     statistic, p = between_groups(list(fits.values()))
     return Result(
         text=_subgroup_text(by, fits, p, level),
@@ -461,7 +468,7 @@ def subgroups(
         ),
         table=pd.DataFrame([_subgroup_row(name, fitted) for name, fitted in fits.items()]),
         settings=settings | {"level": level, "model": model},
-        cautions=tuple(_subgroup_cautions(fits)),
+        cautions=tuple(_subgroup_cautions(fits, len(effects))),
     )
 
 
@@ -524,14 +531,15 @@ def _subgroup_text(by: str, fits: dict[str, Fit], p: float, level: float) -> str
     return f"Effects {verdict} by {by} (p {p_words(p)}): from {ends[0]} to {ends[1]}."
 
 
-def _subgroup_cautions(fits: dict[str, Fit]) -> list[Caution]:
+def _subgroup_cautions(fits: dict[str, Fit], rows: int) -> list[Caution]:
     single = [name for name, fitted in fits.items() if fitted.k == 1]
     found = [
         Caution(
             "ecological",
             "Subgroups of studies differ in more than their label; this is not a comparison within "
             "studies.",
-        )
+        ),
+        *_left_out(sum(fitted.k for fitted in fits.values()), rows),
     ]
     if single:
         found.append(
