@@ -173,6 +173,25 @@ def test_an_area_without_every_group_has_no_index_and_the_others_do():
     assert rows["sii"].notna().tolist() == [True, False, False]
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("rate", [0.0, 0.2, 0.3]), ("proportion", [0.0, 0.2, 0.3]), ("proportion", [0.2, 0.3, 1.0])],
+)
+def test_a_group_at_the_end_of_its_scale_leaves_its_area_without_an_index(kind, values):
+    ends = with_limits(values, 0.01, area_code="A")
+    inside = with_limits([0.1, 0.2, 0.3], 0.01, area_code="B")
+
+    rows = inequality.slope_indices(pd.concat([ends, inside]), by="area_code", kind=kind, draws=100)
+
+    assert rows["status"].tolist() == ["a figure or its limit at the end of its scale", "ok"]
+    assert rows["sii"].notna().tolist() == rows["sii_low"].notna().tolist() == [False, True]
+
+
+def test_percentages_are_refused_as_proportions():
+    with pytest.raises(DataError, match="must lie between 0 and 1; got 40 to 58"):
+        inequality.slope_indices(with_limits([40.0, 50.0, 58.0], 2.0), kind="proportion")
+
+
 def test_a_change_of_indices_has_the_interval_of_two_independent_ones():
     before = inequality.slope_indices(
         with_limits([50.0, 52.0, 58.0], 2.0, area_code="A"), by="area_code"

@@ -197,6 +197,13 @@ def test_a_wrong_map_is_refused(values, drop, words):
         spatial.autocorrelation(table, neighbours=near)
 
 
+def test_a_map_of_islands_is_refused():
+    table, near = chain([1.0, 2, 3, 4])
+
+    with pytest.raises(DataError, match="none of 4 has one in the table"):
+        spatial.autocorrelation(table, neighbours={key: [] for key in near})
+
+
 def test_local_rates_pull_a_small_area_to_its_neighbours():
     table, near = chain([0.0] * 6)
     table = table.assign(

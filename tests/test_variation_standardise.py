@@ -200,12 +200,22 @@ def test_a_small_place_has_no_life_expectancy():
     assert rows["value"].isna().all()
 
 
+def test_a_small_place_with_many_deaths_in_a_band_is_small_and_no_error():
+    rows = standardise.life_expectancy(life_table(people=(100, 100, 300), deaths=(1, 90, 9)))
+
+    assert rows["status"].unique().tolist() == ["fewer than 5,000 person-years"]
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
         (life_table(start=(1, 5, 60)), "rising ages that begin with 0"),
         (life_table(deaths=(2, 10, 0)), "open last band of a life table needs deaths"),
         (life_table(deaths=(2000, 10, 9)), "no more deaths than person-years"),
+        (
+            life_table(deaths=(2, 600, 90)),
+            "those from age 1 have more than their width allows",
+        ),
     ],
 )
 def test_a_wrong_life_table_is_refused(table, words):

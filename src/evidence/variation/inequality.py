@@ -59,6 +59,9 @@ def slopes(rank: Array, value: Array, population: Array) -> tuple[Array, Array]:
 
 
 SCALES = ("value", "rate", "proportion")
+BOTTOM = {"value": -np.inf, "rate": 0.0, "proportion": 0.0}
+TOP = {"value": np.inf, "rate": np.inf, "proportion": 1.0}
+"""Ends of each scale, which no simulated value reaches."""
 
 
 def slope_indices(
@@ -87,8 +90,9 @@ def slope_indices(
     rank, population, value, low, high
         Columns; rank 1 is the most deprived.
     kind
-        How chance moves a value: ``value`` (normal), ``rate`` (on the log) or ``proportion`` (on
-        the logit); it gives the standard errors from the limits.
+        How chance moves a value: ``value`` (normal), ``rate`` (on the log) or ``proportion`` (a
+        fraction, on the logit); it gives the standard errors from the limits. A group where nobody
+        had the event, or everybody, has no place on such a scale: its area gets no index.
     multiplier
         Of the slope index; a negative one turns its sign, and the relative index round.
     level
@@ -106,7 +110,8 @@ def slope_indices(
     Raises
     ------
     DataError
-        If columns are absent or a choice does not exist.
+        If columns are absent, a choice does not exist, or values lie outside their kind: rates
+        below 0, proportions outside 0 to 1.
 
     References
     ----------
@@ -118,6 +123,7 @@ def slope_indices(
     require_level(level)
     need = (rank, population, value, low, high)
     require_columns(table, (*need, *([by] if by else [])), "a slope index")
+    _require_kind(table[value].to_numpy(dtype=float), kind)
     groups = table.groupby(by, sort=True) if by else [("", table)]
 
     @cache
@@ -132,6 +138,14 @@ def slope_indices(
     return pd.DataFrame(rows)
 
 
+def _require_kind(value: Array, kind: str) -> None:
+    if (value < BOTTOM[kind]).any() or (value > TOP[kind]).any():
+        raise DataError(
+            f"values of kind {kind!r} must lie between {BOTTOM[kind]:g} and {TOP[kind]:g}; got "
+            f"{np.nanmin(value):g} to {np.nanmax(value):g}. Write proportions as fractions."
+        )
+
+
 def _slope_index(
     group: pd.DataFrame,
     need: tuple[str, ...],
@@ -144,8 +158,12 @@ def _slope_index(
     names = ("sii", "sii_low", "sii_high", "rii", "rii_low", "rii_high", "intercept")
     missing = ~np.isfinite(np.array([people, value, low, high])).all()
     whole = len(rank) > 2 and np.array_equal(np.sort(rank), np.arange(1, len(rank) + 1))
-    if missing or not whole or (people <= 0).any():
+    figures = np.array([value, low, high])
+    ends = (figures <= BOTTOM[kind]).any() or (figures >= TOP[kind]).any()
+    if missing or not whole or (people <= 0).any() or ends:
         why = "a group has no figure" if missing else "not all groups in order"
+        if ends and whole and not missing:
+            why = "a figure or its limit at the end of its scale"
         return dict.fromkeys(names, np.nan) | {"status": why}
     place = fractional_ranks(people)
     slope, start = (float(part) for part in slopes(place, value, people))

@@ -66,8 +66,8 @@ def autocorrelation(
     Raises
     ------
     DataError
-        If columns are absent, areas repeat, an area has no entry in `neighbours`, or fewer than
-        four areas or two values are left.
+        If columns are absent, areas repeat, an area has no entry in `neighbours`, no area has a
+        neighbour in the table, or fewer than four areas or two values are left.
 
     References
     ----------
@@ -132,6 +132,11 @@ def _weights(
     for place in places:
         near = [at[other] for other in neighbours[place] if other in at and other != place]
         binary[at[place], near] = 1
+    if not binary.any():
+        raise DataError(
+            f"spatial autocorrelation needs areas that have neighbours; none of {len(places)} has "
+            "one in the table. Check that codes of both are of one kind."
+        )
     return binary, places
 
 

@@ -335,7 +335,7 @@ def life_expectancy(
     ------
     DataError
         If columns are absent, ages are out of order or do not begin with 0, there are more deaths
-        than person-years, or none in the open band.
+        than person-years or than a band's width allows, or none in the open band.
 
     References
     ----------
@@ -347,16 +347,12 @@ def life_expectancy(
     require_level(level)
     age, died, lived = (counts(table, name) for name in (start, deaths, population))
     _check_life_table(age, died, lived)
-    expectancy, variance = _chiang(age, died, lived)
-    half = stats.norm.isf((1 - level) / 2) * np.sqrt(variance)
     enough = lived.sum() >= fewest
-    rows = table.reset_index(drop=True).copy()
-    for name, found in (
-        ("value", expectancy),
-        ("low", expectancy - half),
-        ("high", expectancy + half),
-    ):
-        rows[name] = found if enough else np.nan
+    value = half = np.full(len(age), np.nan)
+    if enough:
+        value, variance = _chiang(age, died, lived)
+        half = stats.norm.isf((1 - level) / 2) * np.sqrt(variance)
+    rows = table.reset_index(drop=True).assign(value=value, low=value - half, high=value + half)
     rows["status"] = OK if enough else f"fewer than {fewest:,.0f} person-years"
     return rows
 
@@ -382,6 +378,12 @@ def _chiang(age: Array, died: Array, lived: Array) -> tuple[Array, Array]:
     width = np.diff(age)
     share = np.where(age[:-1] == 0, 0.1, 0.5)
     dying = width * rate[:-1] / (1 + width * (1 - share) * rate[:-1])
+    if (dying > 1).any():
+        raise DataError(
+            "a life table needs no more deaths than people in every band; those from age "
+            f"{words.listed([f'{first:g}' for first in age[:-1][dying > 1]])} have more than their "
+            "width allows. Join bands."
+        )
     alive = np.concatenate(([1.0], np.cumprod(1 - dying)))
     years = np.append(width * (alive[1:] + share * alive[:-1] * dying), alive[-1] / rate[-1])
     expectancy = years[::-1].cumsum()[::-1] / alive
