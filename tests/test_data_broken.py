@@ -271,6 +271,29 @@ CASES = [
     stated("YAML merge conflict", "publisher", "<<<<<<< HEAD\npublisher", "line 4", "valid YAML"),
     stated("YAML list", "id: clinics", "- id: clinics", "line 2", "valid YAML"),
     stated("another id", "id: clinics", "id: clinic", "line 1", "'clinics'"),
+    stated("codes of aeras", "{areas: [ccg]}}", "{aeras: [ccg]}}", "columns[1].of", "areas: [of"),
+    stated("codes of areas in words", "{areas: [ccg]}}", "{areas: ccg}}", "columns[1].of", "ccg"),
+    stated("codes of an unknown kind", "{areas: [ccg]}}", "{areas: [ccgs]}}", "columns[1].of"),
+    stated("codes by name", "{areas: [ccg]}}", "{areas: [ccg], by: name}}", "columns[1].of"),
+    stated("codes of nothing", "{table: groups, column: group_code}", "{}", "columns[7].of"),
+    stated("codes of no column", ", column: group_code}", "}", "columns[7].of"),
+    stated(
+        "codes of another column", "column: group_code}", "column: code}", "no 'code' in groups"
+    ),
+    stated("codes of another table", "table: groups", "table: group", "'group_code' in group.csv"),
+    stated("bounds of text", "name: label, type: text,", "name: label, type: text, min: 3,", "min"),
+    stated("bounds crossed", "min: 0, max: 100", "min: 100, max: 0", "columns[5].min", "above max"),
+    stated(
+        "status of text", "type: text, allowed: [w", "status_in: s, type: text, allowed: [w", "s"
+    ),
+    stated("no key", "[area_code, period]\n", "[]\n", "tables[1].key", "known from another"),
+    stated("file twice", "file: groups.csv", "file: counts.csv", "counts.csv comes twice"),
+    stated("rule of three columns", "[treated, seen]", "[treated, seen, open]", "tables[1].rules"),
+    stated("rule of no column", "[treated, seen]", "[treated, sen]", "tables[1].rules", "'sen'"),
+    stated("rule of a word", "[treated, seen]", "treated", "tables[1].rules", "[column, column]"),
+    stated("rule of no measure", "part: helped", "part: helpd", "tables[3].rules", "'helpd'"),
+    stated("rule without part", "part: helped, ", "", "tables[3].rules", "slack: number"),
+    stated("rule with a word", "slack: 5", "slack: five", "tables[3].rules", "'five'"),
     stated("no direction", "direction_better: higher\n", "", "direction_better", file=INDICATOR),
     stated("bad direction", ": higher", ": up", "line 22", "higher, lower, none", file=INDICATOR),
     stated("unknown dataset", "dataset: clinics", "dataset: clinic", "line 10", file=INDICATOR),
@@ -390,6 +413,24 @@ def test_a_missing_table_is_refused_by_name(workbook):
     (workbook / COUNTS).unlink()
     with pytest.raises(DataError, match=r"counts\.csv must be a file; there is none"):
         data.load("clinics", "counts")
+
+
+def test_a_plausibility_check_of_absent_columns_is_refused(workbook):
+    path = workbook / DATASET
+    setting = "plausibility: [{standard_error_for_sd: {sd: [seen]}}]\n    rules:\n      - part"
+    path.write_text(path.read_text().replace("rules:\n      - part", setting))
+    state_hashes(workbook)
+    with pytest.raises(CatalogueError, match=r"must name columns of coded\.csv.*got \{'sd'"):
+        data.notices("clinics")
+
+
+def test_a_message_shows_the_beginning_of_a_long_value(workbook):
+    path = workbook / DATASET
+    path.write_text(path.read_text().replace("limits:\n  - Made", f"limits: {'x' * 900}\n# Made"))
+    with pytest.raises(CatalogueError, match="limits must be a list") as caught:
+        data.dataset("clinics")
+    assert "x" * 150 + "x" in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_a_definition_in_another_encoding_is_refused_with_its_line(workbook):

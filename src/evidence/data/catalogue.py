@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence.data.definitions import (
+    AREA_CODES,
     AREA_KINDS,
     COLUMN_TYPES,
     DISCLOSURES,
@@ -317,7 +318,26 @@ def _dataset(fields: Fields) -> Dataset:
         tables=tuple(_table(each) for each in fields.each("tables")),
     )
     fields.done()
+    _check_tables(fields, found.tables)
     return found
+
+
+def _check_tables(fields: Fields, tables: tuple[Table, ...]) -> None:
+    """Refuse a file that is described twice, and codes of a column that is not there."""
+    columns: dict[str, list[str]] = {}
+    for table in tables:
+        if table.name in columns:
+            raise fields.refuse("tables", f"must describe each file once; {table.file} comes twice")
+        columns[table.name] = [column.name for column in table.columns]
+    for table in tables:
+        for column in table.columns:
+            of = column.of
+            if "table" in of and of["column"] not in columns.get(of["table"], ()):
+                raise fields.refuse(
+                    "tables",
+                    f"must hold the codes of {table.file}, column {column.name!r}; there is no "
+                    f"{of['column']!r} in {of['table']}.csv",
+                )
 
 
 def _disclosure_rule(fields: Fields) -> dict[str, int]:
@@ -424,9 +444,37 @@ def _check_table(fields: Fields, table: Table) -> None:
         raise fields.refuse("sha256", "must be 64 hexadecimal digits")
     if len(set(names)) != len(names):
         raise fields.refuse("columns", "must not name a column twice")
+    if not table.key:
+        raise fields.refuse("key", "must name the columns by which a row is known from another")
     for name in table.key:
         if name not in names:
             raise fields.refuse("key", f"must name columns of the table; {name!r} is none")
+    for rule in table.rules:
+        ((name, setting),) = rule.items()
+        fits = _parts_fit if name == "part_not_over_whole" else _two_columns_fit
+        if not fits(setting, {column.name: column for column in table.columns}):
+            raise fields.refuse(
+                "rules",
+                f"must name columns or measures that {table.file} has; {setting!r} of {name} "
+                "does not",
+                "Write [column, column], or {part: measure, whole: measure, slack: number}.",
+            )
+
+
+def _two_columns_fit(setting: Any, columns: Mapping[str, Column]) -> bool:
+    return isinstance(setting, list) and len(setting) == 2 and all(x in columns for x in setting)
+
+
+def _parts_fit(setting: Any, columns: Mapping[str, Column]) -> bool:
+    if not isinstance(setting, Mapping) or not {"measure", "value"} <= set(columns):
+        return False
+    slack = setting.get("slack", 0)
+    return (
+        {"part", "whole"} <= set(setting) <= {"part", "whole", "slack"}
+        and all(setting[name] in columns["measure"].allowed for name in ("part", "whole"))
+        and isinstance(slack, (int, float))
+        and slack >= 0
+    )
 
 
 def _column(fields: Fields) -> Column:
@@ -443,7 +491,43 @@ def _column(fields: Fields) -> Column:
         status_in=fields.text("status_in", default=""),
     )
     fields.done()
+    _check_column(fields, column)
     return column
+
+
+def _check_column(fields: Fields, column: Column) -> None:
+    for key in ("min", "max", "status_in"):
+        if key in fields.data and column.type not in ("integer", "number"):
+            raise fields.refuse(key, f"must be of numbers; the column is of type {column.type}")
+    if None not in (column.minimum, column.maximum) and column.minimum > column.maximum:  # type: ignore[operator]
+        raise fields.refuse("min", f"must not be above max, which is {column.maximum:g}")
+    if "of" in fields.data and not (_names_areas(column.of) or _names_table(column.of)):
+        raise fields.refuse(
+            "of",
+            "must say whose codes the column holds",
+            f"Write {{areas: [of {', '.join(AREA_KINDS)}], by: one of {', '.join(AREA_CODES)}}} "
+            "or {table: name, column: name}.",
+        )
+
+
+def _names_areas(of: Mapping[str, Any]) -> bool:
+    kinds = of.get("areas")
+    return (
+        {"areas"} <= set(of) <= {"areas", "by"}
+        and isinstance(kinds, list)
+        and bool(kinds)
+        and all(kind in AREA_KINDS for kind in kinds)
+        and of.get("by", "code") in AREA_CODES
+    )
+
+
+def _names_table(of: Mapping[str, Any]) -> bool:
+    return (
+        {"table", "column"} <= set(of) <= {"table", "column", "also"}
+        and isinstance(of["table"], str)
+        and isinstance(of["column"], str)
+        and isinstance(of.get("also", []), list)
+    )
 
 
 def _indicator(fields: Fields) -> Indicator:

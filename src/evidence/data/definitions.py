@@ -25,6 +25,8 @@ LICENCES = (
 )
 DISCLOSURES = ("published", "restricted")
 AREA_KINDS = ("ccg", "merged_ccg", "borough", "icb", "region", "country")
+AREA_CODES = ("code", "ons_code", "either")
+"""Codes by which a table may name areas."""
 RULES = ("numerator_not_over_denominator", "value_only_if_ok", "part_not_over_whole")
 
 
@@ -47,7 +49,7 @@ class Column:
 
     `type` is text, integer, number or flag (true/false in the file).
     `empty` allows empty cells, `minimum`, `maximum` and `allowed` bound the others.
-    `of` says whose codes it holds: ``{areas: [ccg, …], by: code | ons_code}`` or
+    `of` says whose codes it holds: ``{areas: [ccg, …], by: code | ons_code | either}`` or
     ``{table: groups, column: group_code}``.
     `status_in` names the column that receives the status of cells holding a suppression code.
     """

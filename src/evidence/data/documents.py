@@ -19,6 +19,8 @@ DEEPEST = 30
 """Levels that a definition may have: building deeper ones can end the interpreter."""
 MOST_DIGITS = 18
 """Digits of a whole number that tables can hold, too (int64)."""
+LONGEST_SHOWN = 200
+"""Characters of a wrong value that a message shows."""
 
 _REQUIRED: Any = object()
 
@@ -189,7 +191,7 @@ class Fields:
         lines = getattr(self.data, "lines", {})
         line = f", line {lines[key]}" if key in lines else ""
         inside = f"{self.where}.{key}" if self.where else key
-        came = f"got {self.data[key]!r}" if key in self.data else "it is missing"
+        came = f"got {_cut(repr(self.data[key]))}" if key in self.data else "it is missing"
         return CatalogueError(f"{shown(self.path)}{line}: {inside} {must}; {came}. {do}")
 
     def has(self, key: str) -> bool:
@@ -282,6 +284,10 @@ class Fields:
                 raise self.refuse(key, must, "Add it.")
             return default
         return value
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} …"
 
 
 def _plain(value: Any) -> Any:

@@ -52,8 +52,21 @@ def notices(id: str) -> list[Notice]:
                     f"a plausibility check of {id} must be one of {', '.join(_CHECKS)}; got "
                     f"{name!r}. Correct dataset.yml."
                 )
+            _require_columns(id, spec, setting)
             found += _CHECKS[name](id, spec, setting)
     return found
+
+
+def _require_columns(id: str, spec: Table, setting: Mapping[str, Any]) -> None:
+    stated = [setting.get(name) for name in ("sd", "n", "baseline_sd")]
+    arms = [names if isinstance(names, list) else [] for names in stated]
+    named = {*arms[0], *arms[1], *arms[2], setting.get("instrument")}
+    same_arms = 0 < len(arms[0]) == len(arms[1]) == len(arms[2])
+    if not same_arms or not named <= {column.name for column in spec.columns}:
+        raise CatalogueError(
+            f"data/raw/{id}/dataset.yml: standard_error_for_sd must name columns of {spec.file}: "
+            f"one of sd, n and baseline_sd for each arm, and instrument; got {setting}. Correct it."
+        )
 
 
 def _standard_errors(id: str, spec: Table, setting: Mapping[str, Any]) -> list[Notice]:
