@@ -1,4 +1,4 @@
-"""Kernels forked from a process that has only imported: seven times cheaper than starting anew.
+"""Kernels forked from a process that has only imported: no page pays for the imports again.
 
 A `multiprocessing` forkserver imports the scientific libraries and `evidence` once,
 single-threaded and without drawing, computing or opening a socket; each kernel is a fresh fork.
