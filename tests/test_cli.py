@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from evidence import cli
+from evidence import __version__, cli
 from evidence.book.building import Built
 from evidence.errors import RunError
 
@@ -152,6 +152,10 @@ def light(copy, *words):
         check=True,
     )
     return run.stderr, json.loads(run.stdout.splitlines()[-1])
+
+
+def test_the_version_is_told(evidence):
+    assert evidence("--version") == (0, f"evidence {__version__}\n", "")
 
 
 def test_a_wrong_parameter_name_is_told_with_the_nearest_before_any_heavy_import(copy):

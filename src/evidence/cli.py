@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from evidence import book
+from evidence import __version__, book
 from evidence.data import catalogue, practice
 from evidence.errors import CatalogueError, EvidenceError, RunError
 from evidence.runs.pages import Page
@@ -67,10 +67,20 @@ Plain = Annotated[bool, typer.Option("--plain-kernels", help="Start each kernel 
 PageId = Annotated[str, typer.Argument(help="Id of a page; `evidence pages` lists them.")]
 
 
+def _tell_version(asked: bool) -> None:
+    if asked:
+        out.print(f"evidence {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     root: Annotated[Path | None, typer.Option(help="Folder of the workbook.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error arose.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version."),
+    ] = False,
 ) -> None:
     """London mental health evidence workbook: data, runs and the report."""
     if root is not None:
