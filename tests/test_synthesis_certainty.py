@@ -55,6 +55,28 @@ def test_the_overall_risk_is_the_worst_domain_and_says_that_it_is_by_rule():
     assert result["low"].value == 1
 
 
+@pytest.mark.parametrize(
+    ("found", "overall"),
+    [
+        (("critical", "no information"), "critical"),
+        (("no information", "serious", "low"), "serious"),
+        (("no information", "moderate"), "no information"),
+        (("low", "moderate"), "moderate"),
+    ],
+)
+def test_no_information_in_a_domain_does_not_hide_a_serious_one(found, overall):
+    rows = judged(*[("A", f"D{at}", judgement) for at, judgement in enumerate(found)])
+
+    assert risk_of_bias(rows.assign(tool="ROBINS-I")).table["overall"].tolist() == [overall]
+
+
+def test_a_study_judged_by_two_tools_is_refused():
+    rows = judged(("A", "D1", "high"), ("A", "D2", "high"), ("B", "D1", "low"))
+
+    with pytest.raises(DataError, match="judged by one tool; A have several"):
+        risk_of_bias(rows.assign(tool=["RoB 2", "Cochrane 1", "RoB 2"]))
+
+
 def test_a_persons_overall_judgement_takes_the_place_of_the_rule():
     result = risk_of_bias(judged(("A", "D1", "some concerns"), ("A", "overall", "high")))
 
@@ -200,6 +222,21 @@ def test_risks_stay_between_none_and_all(effect, risk):
         assert 0 <= absolute_effects(pooled, [risk]).table["with_value"][0] <= 1000 + 1e-9
 
 
+@pytest.mark.parametrize(
+    ("value", "risks", "said"),
+    [
+        (1.1, [0.09, 0.10], "Per 1,000 people: 9 to 10 events difference at risks of 9 to 10 %."),
+        (0.5, [0.2, 0.01], "Per 1,000 people: −100 to −5 events difference at risks of 1 to 20 %."),
+        (0.5, [0.1, 0.4, 0.2], "Per 1,000 people: −200 to −50 events"),
+        (0.5, [0.1], "Per 1,000 people: −50 events difference"),
+    ],
+)
+def test_differences_are_said_from_the_least_to_the_greatest_number(value, risks, said):
+    pooled = Estimate(key="pooled", value=value, measure="RR")
+
+    assert absolute_effects(pooled, risks).text.startswith(said)
+
+
 def test_absolute_effects_of_other_measures_are_refused():
     with pytest.raises(DataError, match="need a risk ratio, odds ratio or risk difference"):
         absolute_effects(Estimate(key="pooled", value=0.5, measure="SMD"), [0.2])
@@ -226,6 +263,13 @@ def test_rules_take_no_effect_of_a_ratio_as_one():
     pooled = pool(effects, direction_better="higher", measure="RR")
 
     assert suggested_judgements(pooled)["imprecision"].levels == -1
+
+
+def test_rules_about_no_effect_do_not_judge_a_measure_without_one():
+    effects = pd.DataFrame({"study": list("abc"), "yi": [-1.0, -0.5, -2.0], "vi": [0.1, 0.2, 0.1]})
+    proportion = pool(effects, direction_better="higher", measure="PLO")
+
+    assert suggested_judgements(proportion) == {}
 
 
 def test_every_domain_stands_in_the_table_and_open_ones_are_not_rated():

@@ -21,13 +21,14 @@ BY_RULE = "by rule, not yet judged by a person"
 
 TOOLS: dict[str, tuple[str, ...]] = {
     "RoB 2": ("low", "some concerns", "high"),
-    "ROBINS-I": ("low", "moderate", "serious", "critical", "no information"),
+    "ROBINS-I": ("low", "moderate", "no information", "serious", "critical"),
     "Cochrane 1": ("low", "unclear", "high"),
     "four items of the database": ("low", "self-report", "not low"),
 }
 """Judgements of each tool, best first. The four items are those that the Metapsy database takes
 from version 1 of the Cochrane tool; it tells low risk from the rest, not unclear from high, and
-counts an outcome that people report themselves as blinded. They are not RoB 2."""
+counts an outcome that people report themselves as blinded. They are not RoB 2. ROBINS-I has no
+information overall only where no domain is serious or critical, so that it stands before these."""
 
 COUNTS_AS_LOW = ("low", "self-report")
 """Judgements that leave the overall one at low."""
@@ -85,7 +86,8 @@ def risk_of_bias(judgements: pd.DataFrame) -> Result:
     Raises
     ------
     DataError
-        If a column, source or version is missing, a tool or judgement unknown, or a domain twice.
+        If a column, source or version is missing, a tool or judgement unknown, a domain twice, or a
+        study judged by several tools.
     """
     _check_judgements(judgements)
     rows = [
@@ -197,6 +199,10 @@ def _check_judgements(judgements: pd.DataFrame) -> None:
     if twice.any():
         names = ", ".join(judgements.loc[twice, "study"].astype("str").unique()[:4])
         raise DataError(f"a study must be judged once per domain; {names} come twice.")
+    tools = judgements.groupby("study", sort=False)["tool"].nunique()
+    if (tools > 1).any():
+        names = ", ".join(str(name) for name in tools.index[tools > 1][:4])
+        raise DataError(f"a study must be judged by one tool; {names} have several. Choose one.")
 
 
 def _judged_study(name: str, rows: pd.DataFrame) -> dict[str, Any]:
@@ -327,7 +333,8 @@ def suggested_judgements(
     ----------
     result
         What `evidence.synthesis.pool.pool` returned. Without a prediction interval (fewer than
-        three studies) inconsistency stays open.
+        three studies) inconsistency stays open; of a measure without a value of no effect, such as
+        a proportion, imprecision does too.
     bias
         What `risk_of_bias` returned for the studies; without it risk of bias stays open.
     difference
@@ -335,10 +342,11 @@ def suggested_judgements(
     """
     found = {one.key: one for one in result.estimates}
     pooled = found["pooled"]
-    known = MEASURES[pooled.measure].null if pooled.measure in MEASURES else 0.0
-    null = 0.0 if known is None else known
-    judgements = {"imprecision": suggested_imprecision(pooled, difference, null)}
-    if "prediction" in found:
+    null = MEASURES[pooled.measure].null if pooled.measure in MEASURES else 0.0
+    judgements = {}
+    if null is not None:
+        judgements["imprecision"] = suggested_imprecision(pooled, difference, null)
+    if null is not None and "prediction" in found:
         judgements["inconsistency"] = suggested_inconsistency(pooled, found["prediction"], null)
     if bias is not None:
         weights = dict(zip(result.table["study"], result.table["weight"], strict=True))

@@ -46,8 +46,8 @@ def absolute_effects(pooled: Estimate, baselines: Sequence[float], *, per: int =
     if wrong or not len(baselines):
         raise DataError(f"risks must lie between 0 and 1 and one must be given; got {wrong}.")
     table = pd.DataFrame([_absolute(pooled, float(risk), per) for risk in baselines])
-    first, last = table.iloc[0], table.iloc[-1]
-    ends = sorted({number(row["difference"], 0) for row in (first, last)})
+    moved = table["difference"]
+    ends = dict.fromkeys(number(end, 0) for end in (moved.min(), moved.max()))
     return Result(
         text=f"Per {per:,} people: {' to '.join(ends)} events difference at risks of "
         f"{100 * min(baselines):g} to {100 * max(baselines):g} %.",
