@@ -109,6 +109,26 @@ def test_the_choice_that_turns_the_conclusion_is_named():
     assert "most often is risk" in result.text
 
 
+def test_effects_without_a_number_are_a_reason():
+    none = pd.DataFrame({"yi": [np.nan], "vi": [np.nan]})
+
+    result = multiverse({"only": none}, direction_better="higher", reasons={})
+
+    assert result.reason == "no specification includes a study"
+
+
+def test_a_choice_that_leaves_a_row_open_is_refused():
+    rows = pd.DataFrame({"yi": YI, "vi": VI, "low_risk": [True, None] + [False] * 23})
+
+    with pytest.raises(DataError, match="'low_risk' is empty in 1"):
+        multiverse(
+            {"only": rows},
+            direction_better="higher",
+            reasons={"risk": "unclear"},
+            subsets={"risk": {"all": "", "low": "low_risk"}},
+        )
+
+
 def test_a_choice_without_a_reason_is_refused():
     with pytest.raises(DataError, match="none is given for risk"):
         multiverse(

@@ -112,6 +112,15 @@ def test_a_choice_without_rows_and_an_absent_column_are_refused(effects, stated)
         )
 
 
+def test_a_choice_that_leaves_a_row_open_is_refused(effects, stated):
+    open_row = effects.assign(
+        low_risk=effects["low_risk"].astype("object").mask(effects.index == 3)
+    )
+
+    with pytest.raises(DataError, match="'low_risk' is empty in 1"):
+        protocol_multiverse(open_row, stated, ROWS, direction_better="higher", measure="SMD")
+
+
 def test_only_a_multiverse_is_taken_apart(effects):
     plain = pool(one_per_study(effects), direction_better="higher", measure="SMD")
     with pytest.raises(DataError, match="needs a multiverse"):

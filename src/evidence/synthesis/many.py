@@ -68,10 +68,10 @@ def pool_many(
     """
     y, v, kept = np.asarray(yi, float), np.asarray(vi, float), np.asarray(include, bool)
     _check(y, v, kept, tau2, test, floor)
-    unit = float(np.median(v))
-    centre = float(np.average(y, weights=1 / v))
+    unit = float(np.median(v)) if len(v) else 1.0
+    centre = float(np.average(y, weights=1 / v)) if len(y) else 0.0
     y, v = (y - centre) / np.sqrt(unit), v / unit
-    rows = max(1, CHUNK // len(y))
+    rows = max(1, CHUNK // max(1, len(y)))
     parts = [
         _pooled_chunk(y, v, kept[at : at + rows], model, tau2, test, floor, level)
         for at in range(0, len(kept), rows)
@@ -316,7 +316,7 @@ def multiverse(
     Raises
     ------
     DataError
-        If a factor has no reason or a column is missing.
+        If a factor has no reason, or a column is missing or not true or false in every row.
     """
     factors: dict[str, Sequence[str]] = {"effects": list(versions)}
     factors |= {name: list(choices) for name, choices in (subsets or {}).items()}
@@ -378,7 +378,7 @@ def _one_method(
                     f"a subset must be a column of the effects; {name!r} names {column!r}, which "
                     "is not there."
                 )
-            include[at] &= usable[column].to_numpy(bool) if column else True
+            include[at] &= kept_rows(usable, column) if column else True
     found = pool_many(usable["yi"], usable["vi"], include, tau2=estimator, test=test, level=level)
     chosen = pd.DataFrame(
         [{factor: pick[0] for factor, pick in zip(subsets, row, strict=True)} for row in rows],
@@ -386,6 +386,23 @@ def _one_method(
     )
     ways = pd.DataFrame({"effects": version, "tau2_method": estimator, "test": test}, found.index)
     return pd.concat([ways, chosen, found], axis=1)
+
+
+def kept_rows(effects: pd.DataFrame, column: str) -> Mask:
+    """Return which rows a column of true and false keeps.
+
+    Raises
+    ------
+    DataError
+        If a row has neither.
+    """
+    unknown = effects[column].isna()
+    if unknown.any():
+        raise DataError(
+            f"a column that chooses rows must be true or false in each; {column!r} is empty in "
+            f"{int(unknown.sum())}. Decide those."
+        )
+    return effects[column].to_numpy(bool)
 
 
 FACTOR_COLUMNS = {"tau2": "tau2_method"}

@@ -12,7 +12,7 @@ import pandas as pd
 from evidence.errors import DataError
 from evidence.results import Direction, Estimate, Result
 from evidence.synthesis.effects import one_per_study
-from evidence.synthesis.many import FACTOR_COLUMNS, multiverse
+from evidence.synthesis.many import FACTOR_COLUMNS, kept_rows, multiverse
 from evidence.synthesis.pool import number
 
 ESTIMATOR, TEST, CORRELATION = "estimator", "test", "within_study_correlation"
@@ -63,7 +63,8 @@ def protocol_multiverse(
     Raises
     ------
     DataError
-        If a factor or choice of the protocol has no column stated, or a column is missing.
+        If a factor or choice of the protocol has no column stated, or a column is missing or not
+        true or false in every row.
     """
     choices = {str(each["factor"]): [str(choice) for choice in each["choices"]] for each in factors}
     chosen = [name for name in choices if name not in (ESTIMATOR, TEST)]
@@ -126,7 +127,7 @@ def _parts(
             if factor == CORRELATION:
                 rho = float(choice)
             elif columns[factor][choice] != ALL:
-                kept &= effects[columns[factor][choice]].to_numpy(bool)
+                kept &= kept_rows(effects, columns[factor][choice])
         if kept.any():
             rows = one_per_study(effects.loc[kept, [study, "yi", "vi"]], rho=rho, study=study)
             marks = {
