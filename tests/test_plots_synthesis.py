@@ -194,6 +194,27 @@ def test_lights_of_bias_stand_beside_each_study_with_symbol_and_colour():
         plots.forest(smd(4), bias=bias)
 
 
+def test_a_study_with_two_effects_has_its_own_lights_beside_both():
+    rows = studies(4).assign(study=["A", "A", "B", "C"])
+    marks = pd.DataFrame({"study": ["A", "B", "C"], "sg": [1, 0, 1]})
+    bias = risk_of_bias(from_items(marks, {"sg": "sequence"}, version="1", source="raters"))
+    result = pool(rows, direction_better="higher", measure="SMD")
+
+    picture = plots.forest(result, bias=bias)
+
+    assert [text for text in texts(picture) if text in "+−"] == [
+        "+",
+        "+",
+        "+",
+        "+",
+        "−",
+        "−",
+        "+",
+        "+",
+    ]
+    assert "Overall risk of bias low in 2." in picture.alt
+
+
 def test_further_columns_are_printed_and_the_axis_keeps_its_room():
     effects = studies(4).assign(n=[10.0, 20.0, np.nan, 1500.0], weeks=["6", "8", "12", "52"])
     result = pool(effects, direction_better="higher", measure="SMD")

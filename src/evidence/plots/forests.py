@@ -239,7 +239,7 @@ def _beside(studies: pd.DataFrame, bias: Result | None, columns: Mapping[str, st
             f"every study needs its risk of bias; {', '.join(unjudged[:4])} have none. "
             "Judge them or leave the lights out."
         )
-    return Beside(table.loc[studies["study"], domains], tuple(domains), columns)
+    return Beside(table.loc[studies["study"].unique(), domains], tuple(domains), columns)
 
 
 def _rows(studies: pd.DataFrame, groups: Result | None) -> list[tuple[str, Any]]:
