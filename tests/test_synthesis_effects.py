@@ -200,6 +200,16 @@ def test_one_per_study_by_hand():
     assert table["format"].tolist() == ["grp + ind", "ind"]
 
 
+def test_averaging_again_changes_nothing_but_the_count_of_rows():
+    once = one_per_study(pd.DataFrame({"study": ["A", "A"], "yi": [0.0, 1.0], "vi": [0.1, 0.1]}))
+
+    again = one_per_study(once)
+
+    assert once["rows"].tolist() == [2]
+    assert again.columns.tolist() == ["study", "yi", "vi", "rows"]
+    assert (again["yi"][0], again["rows"][0]) == (0.5, 1)
+
+
 @given(st.floats(0, 1), st.permutations([0, 1, 2]))
 def test_averaging_a_study_does_not_depend_on_the_order_of_rows(rho, order):
     straight = one_per_study(EFFECTS, rho=rho).set_index("study")

@@ -147,6 +147,19 @@ def test_a_prediction_interval_from_few_studies_is_a_caution():
     assert "prediction_interval" in kinds(pool(FAR, **CHOICES))
 
 
+def test_a_prediction_interval_that_is_not_defined_is_not_put_down_to_few_studies():
+    near = table([0.1, 0.5, 0.9], [0.1, 0.2, 0.3])
+    one, other = (pool(near.head(k), prediction="KR_PR", **CHOICES) for k in (2, 3))
+
+    assert "3 are needed" in " ".join(caution.text for caution in one.cautions)
+    assert "no degrees of freedom here" in " ".join(caution.text for caution in other.cautions)
+
+
+def test_people_that_are_no_numbers_are_refused():
+    with pytest.raises(DataError, match="people must be numbers; 'n' has 'many'"):
+        pool(FAR.assign(n=["12", "many", None]), **CHOICES)
+
+
 def test_different_designs_are_not_pooled_unless_that_is_asked_for():
     mixed = FAR.assign(design=["rct", "rct", "before_after"])
 

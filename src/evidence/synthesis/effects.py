@@ -242,7 +242,8 @@ def one_per_study(
         _averaged(group, rho, study, people)
         for _, group in usable.groupby(study, sort=False, dropna=False)
     ]
-    return pd.DataFrame(rows, columns=[*effects.columns, "rows"]).reset_index(drop=True)
+    columns = list(dict.fromkeys([*effects.columns, "rows"]))
+    return pd.DataFrame(rows, columns=columns).reset_index(drop=True)
 
 
 def _averaged(group: pd.DataFrame, rho: float, study: str, people: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from evidence.results import Caution, Direction, Estimate, Result
 from evidence.synthesis import fit as fitting
 from evidence.synthesis.fit import Fit
 from evidence.synthesis.measures import MEASURES, back_transform
+from evidence.synthesis.weighting import Array
 from evidence.vocabulary import DESIGNS
 
 FEW_STUDIES = 5
@@ -108,8 +109,9 @@ def pool(
     ----------
     effects
         One row per study with ``yi``, ``vi`` and the column `study`, as `effect_sizes` and
-        `one_per_study` return. Columns ``measure``, ``design``, ``direction_better`` and
-        ``excluded`` are respected where present; all columns go on into the result's table.
+        `one_per_study` return. Columns ``measure``, ``design`` and ``direction_better`` are
+        respected where present, ``excluded`` says why a row has no effect; all columns go on into
+        the result's table.
     direction_better
         ``higher``, ``lower`` or ``none``: which direction of the effect is good. Never guessed.
     measure
@@ -152,10 +154,11 @@ def pool(
     Raises
     ------
     DataError
-        If a column is missing, a choice is unknown or a variance is not positive.
+        If a column is missing, a choice is unknown, a variance is not positive or people are not
+        numbers.
     """
     _check_direction(direction_better)
-    _check_columns(effects, study, label)
+    _check_columns(effects, study, label, people)
     usable, left_out = _usable(effects, study)
     about = About(
         measure or stated_measure(usable),
@@ -300,13 +303,20 @@ def _check_direction(direction_better: str) -> None:
         )
 
 
-def _check_columns(effects: pd.DataFrame, study: str, label: str) -> None:
+def _check_columns(effects: pd.DataFrame, study: str, label: str, people: str) -> None:
     absent = [name for name in ("yi", "vi", study, label) if name and name not in effects]
     if absent:
         raise DataError(
             f"effects to pool must have the columns yi, vi and the study's name; the table has no "
             f"{', '.join(absent)}. Use effect_sizes() first or name the column."
         )
+    if people in effects:
+        given = effects[people].dropna()
+        texts = given[pd.to_numeric(given, errors="coerce").isna()]
+        if len(texts):
+            raise DataError(
+                f"people must be numbers; {people!r} has {texts.iloc[0]!r}. Name another column."
+            )
 
 
 def _usable(effects: pd.DataFrame, study: str) -> tuple[pd.DataFrame, list[str]]:
@@ -388,7 +398,7 @@ def _estimates(
     study: str,
     people: str,
 ) -> tuple[Estimate, ...]:
-    counts = pd.to_numeric(effects[people]).to_numpy(float) if people in effects else None
+    counts = _counted(effects, people) if people in effects else None
     n = _people(effects, counts, study)
     sizes = None if counts is None else float(len(counts) / np.sum(1 / counts))
     pooled = Estimate(
@@ -417,6 +427,10 @@ def _estimates(
     if fitted.model == "random":
         found.append(_common(fitted, pooled, sizes))
     return tuple(found)
+
+
+def _counted(effects: pd.DataFrame, people: str) -> Array:
+    return np.asarray(pd.to_numeric(effects[people]).to_numpy(float, na_value=np.nan))
 
 
 def _people(effects: pd.DataFrame, counts: Any, study: str) -> float | None:
@@ -498,7 +512,7 @@ def _table(
         "low": yi - half,
         "high": yi + half,
         "weight": fitted.weights,
-        "n": effects[people].to_numpy(float) if people in effects else np.full(len(yi), np.nan),
+        "n": _counted(effects, people) if people in effects else np.full(len(yi), np.nan),
     }
     if about.transformed:
         for name, values in (("effect", yi), ("effect_low", yi - half), ("effect_high", yi + half)):
@@ -624,11 +638,9 @@ def _prediction_cautions(fitted: Fit, predicted: tuple[float, float] | None) -> 
     if fitted.model == "common":
         return []
     if predicted is None:
-        return [
-            Caution(
-                "prediction_interval", "Too few studies for a prediction interval (3 are needed)."
-            )
-        ]
+        few = "Too few studies for a prediction interval (3 are needed)."
+        undefined = "The prediction interval that was chosen has no degrees of freedom here."
+        return [Caution("prediction_interval", few if fitted.k < 3 else undefined)]
     if fitted.k >= PREDICTION_STUDIES and fitted.i2 >= PREDICTION_I2:
         return []
     return [
