@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from evidence.errors import DataError
 from evidence.evaluation import models
-from evidence.evaluation.checks import CAUSAL, Question, count_periods, in_words, listed
+from evidence.evaluation.checks import (
+    CAUSAL,
+    Question,
+    count_periods,
+    in_brief,
+    in_words,
+    listed,
+)
 from evidence.evaluation.series import (
     before_and_after,
     controlled_series,
@@ -486,3 +493,31 @@ def test_months_and_years_are_counted_so_that_neighbours_differ_by_one():
     assert count_periods([1970, "1971", 1972.0]).tolist() == [1970, 1971, 1972]
     with pytest.raises(DataError, match="got 2019-20"):
         count_periods(["2019-20"])
+
+
+@pytest.mark.parametrize(
+    ("values", "causal_words"),
+    [(noisy(bend=0.02, step=5), []), (noisy(step=8), ["effect"]), (noisy(), ["effect"])],
+)
+def test_the_words_of_a_box_are_at_most_forty_and_claim_no_more_than_the_result(
+    values, causal_words
+):
+    long = ask(
+        outcome="People in contact with mental health services", area="England", unit="people"
+    )
+    result = interrupted_series(months(values), long)
+    brief = in_brief(result)
+
+    assert len(brief.split()) <= 40
+    assert brief.startswith(result.text[: result.text.index(" than ")])
+    assert causal(brief) == causal(result.text) == causal_words
+
+
+def test_words_that_fit_a_box_stay_as_they_are():
+    result = interrupted_series(months(noisy(step=8)), ask())
+    refused = interrupted_series(
+        months(noisy(step=8)), ask(breaks=[{"date": "2022-01", "label": "new codes"}])
+    )
+
+    assert in_brief(result) == result.text
+    assert in_brief(refused) == refused.text

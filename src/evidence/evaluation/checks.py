@@ -39,6 +39,9 @@ KIND = {"minimum points": "short_series", "series breaks": "series_break"}
 
 PER_CENT = "\N{NO-BREAK SPACE}%"
 
+FINDING = 40
+"""Words that the finding of a page may have at most."""
+
 MONTH = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])(-\d{2})?$")
 
 
@@ -257,10 +260,28 @@ def concluded(
     wrong = _not_passed(judged)
     tier = tiers[1] if wrong else tiers[0]
     final = [_with_design(estimate, tier) for estimate in (main, *estimates)]
-    text = _words(question, size_in_words(main, question) + detail, main, judged, against)
+    lead = f"{question.subject}: {size_in_words(main, question)}{detail}"
+    kept["in_brief"] = _briefly(question, lead, judged)
     return Result(
-        text=text, estimates=tuple(final), table=table, settings=kept, cautions=tuple(cautions)
+        text=_words(question, lead, judged, against),
+        estimates=tuple(final),
+        table=table,
+        settings=kept,
+        cautions=tuple(cautions),
     )
+
+
+def in_brief(result: Result) -> str:
+    """Return the words of an evaluation, short enough for the box of a page.
+
+    Parameters
+    ----------
+    result
+        What a method of this part returned. Words that do not fit leave out what the difference is
+        taken from and which checks were not passed; `listed` names them.
+    """
+    fits = len(result.text.split()) <= FINDING
+    return result.text if fits else str(result.settings.get("in_brief", result.text))
 
 
 def _with_design(estimate: Estimate, tier: str) -> Estimate:
@@ -305,22 +326,37 @@ def _change(figures: dict[str, Estimate]) -> str:
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-def _words(question: Question, size: str, main: Estimate, found: list[Check], against: str) -> str:
-    lead, wrong = f"{question.subject}: {size}", _not_passed(found)
+def _words(question: Question, lead: str, found: list[Check], against: str) -> str:
+    wrong = _not_passed(found)
     if wrong:
-        count = len({check.check for check in found if check.outcome})
         return (
             f"{lead} than {against}. A difference only, not to be put down to "
-            f"{question.event_label}: {len(wrong)} of {count} checks not passed "
-            f"({', '.join(wrong)})."
+            f"{question.event_label}: {_how_many(wrong, found)} ({', '.join(wrong)})."
         )
-    shown = all(check.outcome != NOT_SHOWN for check in found)
-    if not shown:
+    if not _shown(found):
         return f"{lead} than without {question.event_label}: no effect is shown, nor ruled out."
     return (
         f"{lead} than without {question.event_label}: an effect of it, if nothing else changed "
         "at that time."
     )
+
+
+def _briefly(question: Question, lead: str, found: list[Check]) -> str:
+    """Return the same in fewer words."""
+    if wrong := _not_passed(found):
+        return f"{lead} than expected. A difference only: {_how_many(wrong, found)}."
+    if not _shown(found):
+        return f"{lead} than without {question.event_label}: no effect is shown."
+    return f"{lead} than without {question.event_label}: an effect of it, if nothing else changed."
+
+
+def _how_many(wrong: list[str], found: list[Check]) -> str:
+    count = len({check.check for check in found if check.outcome})
+    return f"{len(wrong)} of {count} checks not passed"
+
+
+def _shown(found: list[Check]) -> bool:
+    return all(check.outcome != NOT_SHOWN for check in found)
 
 
 def size_in_words(main: Estimate, question: Question) -> str:
