@@ -245,6 +245,17 @@ def test_one_cluster_alone_gives_no_interval():
     assert any("no interval can be given" in caution.text for caution in result.cautions)
 
 
+def test_a_group_without_figures_before_its_start_is_left_out_and_said():
+    table = staggered()
+    last = table["start"].max()
+    cut = table[(table["start"] != last) | (table["period"] >= last)]
+    result = difference_in_differences(cut, ask(""), starts="start")
+    without = difference_in_differences(table[table["start"] != last], ask(""), starts="start")
+
+    assert result["effect"].value == pytest.approx(without["effect"].value)
+    assert any("no period before they were reached" in one.text for one in result.cautions)
+
+
 # ---------------------------------------------------------------------------- refusals
 
 
@@ -264,6 +275,7 @@ def changed(**columns):
         (changed(treated=False), ask(), {}, "0 clusters are reached"),
         (changed(treated=lambda t: t["period"] > 6), ask(), {}, "one group throughout; A00, A01"),
         (panel().drop(columns="value"), ask(), {}, "needs the columns 'value'"),
+        (changed(treated="yes"), ask(), {}, "'treated' must hold numbers"),
         (
             staggered(),
             ask(""),

@@ -412,6 +412,51 @@ def test_several_figures_stand_side_by_side_around_the_event():
         before_and_after({"Recovery": months(values)}, ask("2030-01"), units={})
 
 
+def test_figures_around_an_event_are_taken_in_order_of_time():
+    table = months(noisy(step=8), control=noisy(2))
+    inside = before_and_after({"a": table}, ask(), units={})
+    turned = before_and_after({"a": table.iloc[::-1]}, ask(), units={})
+
+    pd.testing.assert_frame_equal(turned.table, inside.table)
+
+
+def test_a_change_from_none_is_told_without_a_percentage():
+    values = np.r_[noisy(n=23), 0, noisy(n=24)]
+    counts = before_and_after({"a": months(values)}, ask(), units={})
+    share = before_and_after({"a": months(values)}, ask(), units={"a": "%"})
+
+    assert counts.text.endswith(f"a from 0 to {values[24]:.3g}.")
+    assert "nan" not in counts.text + counts.table["told"].iloc[0]
+    assert share.table["change"].iloc[0] == pytest.approx(values[24])
+
+
+def test_a_control_without_a_figure_at_the_event_leaves_its_change_out():
+    control = noisy(2)
+    control[24] = np.nan
+    result = before_and_after({"a": months(noisy(), control=control)}, ask(), units={})
+
+    assert result.table["change_control"].isna().all()
+    assert "elsewhere" not in result.table["told"].iloc[0]
+
+
+@pytest.mark.parametrize("first", [0.0, np.nan])
+def test_a_year_without_a_change_in_per_cent_is_not_known(first):
+    years = pd.DataFrame({"period": [2018, 2019, 2020], "a": [1.0, first, 3.0], "b": [1, 2, 4]})
+    result = year_by_year(years, ask("2020"), {"a": "referrals", "b": "courses"})
+
+    assert result["change.a"].value is None
+    assert result["change.b"].value == pytest.approx(100)
+    assert "from 2019 to 2020: referrals not known, courses +100" in result.text
+
+
+def test_counts_without_an_event_before_a_placebo_date_skip_that_date():
+    values = np.r_[np.zeros(8), np.random.default_rng(1).poisson(9, 40)]
+    result = interrupted_series(months(values), ask(), family="poisson")
+    dates = [one["at"] for one in result.settings["checks"] if one["check"] == "placebo date"]
+
+    assert dates == ["2021-01", "2021-07"]
+
+
 # ---------------------------------------------------------------------------- refusals
 
 
@@ -438,6 +483,13 @@ def test_a_result_survives_json():
         (months(noisy()), ask(), {"change": "slope"}, "change must be one of level and trend"),
         (months(noisy()), ask(), {"family": "normal"}, "family must be one of linear, poisson"),
         (months(-noisy()), ask(), {"family": "poisson"}, "counts must be 0 or more"),
+        (
+            months(np.r_[np.full(24, 5.0), np.zeros(24)]),
+            ask(),
+            {"family": "poisson"},
+            "needs events before and after its event; '2022-01' has none on one side",
+        ),
+        (months([]), ask(), {}, "'2022-01' has 0 before and 0 after"),
         (
             months(noisy(n=8)),
             ask("2020-05"),

@@ -492,7 +492,8 @@ def around_event(
 ) -> tuple[Estimate, ...]:
     """Return the last figure before the event, the first after it, and the change between them.
 
-    The change is in per cent, or in points where the figures are percentages.
+    The change is in per cent, or in points where the figures are percentages; it is left out where
+    a figure is missing, and in per cent of none.
 
     Parameters
     ----------
@@ -515,9 +516,11 @@ def around_event(
             ("after", first, periods[first]),
         )
     ]
+    share = question.unit == "%"
     for key, series in (("change", values), ("change_control", control)):
-        if series is not None and series[last]:
-            share = question.unit == "%"
+        if series is None or np.isnan(series[[last, first]]).any():
+            continue
+        if share or series[last]:
             change = series[first] - series[last] if share else series[first] / series[last] - 1
             found.append(
                 Estimate(

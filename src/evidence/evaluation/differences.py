@@ -255,7 +255,7 @@ def _read(
         if reached.any():
             start[reached] = count_periods(table.loc[reached, starts])
     else:
-        start[table[treated].astype(float).to_numpy() > 0] = count_periods([event])[0]
+        start[numbers_of(table, treated) > 0] = count_periods([event])[0]
     known = ~np.isnan(y)
     panel = _Panel(table[cluster].astype(str).to_numpy(), at, y, start).only(known)
     _require_sides(panel)
@@ -363,11 +363,11 @@ class _Study:
 def _event_study(panel: _Panel, covariance: str) -> _Study:
     """Sun and Abraham's regression: group times period, against those never or last reached."""
     left_out = ""
-    first = int(panel.at.min())
-    always = panel.start <= first
+    seen = set(panel.start[panel.at < panel.start].tolist())
+    always = np.array([start not in seen for start in panel.start])
     if always.any():
         names = sorted(set(panel.clusters[always]))
-        left_out = f"{', '.join(names[:4])}: reached before the first period, left out"
+        left_out = f"{', '.join(names[:4])}: no period before they were reached, left out"
         panel = panel.only(~always)
     if panel.ever.all():
         last = panel.cohorts[-1]

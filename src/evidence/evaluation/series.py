@@ -70,6 +70,10 @@ class _Series:
         labels = tuple(name for name, kept in zip(self.labels, rows, strict=True) if kept)
         return replace(self, labels=labels, at=self.at[rows], y=self.y[rows], exposure=exposure)
 
+    def has_events(self, after: Array) -> bool:
+        """Whether counts have events on either side: no ratio is finite without."""
+        return bool(self.y[after].any() and self.y[~after].any())
+
     def design(self, moment: int, start: int) -> tuple[list[str], Array]:
         """Return names and columns of the model with an event at `moment`."""
         after = (self.at >= moment).astype(float)
@@ -148,7 +152,8 @@ def interrupted_series(
     Raises
     ------
     DataError
-        If columns are absent, periods repeat, or fewer than three points lie on either side.
+        If columns are absent, periods repeat, fewer than three points lie on either side, or
+        counts have no event on one side.
 
     References
     ----------
@@ -243,7 +248,7 @@ def before_and_after(
     Parameters
     ----------
     tables
-        Table of each figure by its name, one row for each period.
+        Table of each figure by its name, one row for each period, in any order.
     question
         Event and area.
     units
@@ -267,6 +272,7 @@ def before_and_after(
     rows = []
     for name, table in tables.items():
         require_columns(table, (period, value), "figures before and after an event")
+        table = table.iloc[np.argsort(count_periods(table[period]), kind="stable")]
         labels, values = table[period].astype(str).tolist(), numbers_of(table, value)
         other = numbers_of(table, control) if control in table else None
         found = around_event(replace(question, unit=units.get(name, "")), labels, values, other)
@@ -279,7 +285,7 @@ def before_and_after(
         on = count_periods(labels) == question.moment + later
         rows[-1]["later"] = float(values[on][0]) if on.any() else np.nan
         rows[-1]["told"] = _told(rows[-1], later)
-    listed = "; ".join(f"{row['figure']} {signed(row['change'])}{_mark(row)}" for row in rows)
+    listed = "; ".join(f"{row['figure']} {_change_of(row)}" for row in rows)
     return Result(
         text=f"{question.area or 'Figures'} from the last figure before "
         f"{in_words(question.event)} to the first from then on: {listed}.",
@@ -312,7 +318,8 @@ def year_by_year(
     -------
     Result
         Table: period, phase, and for each figure its value and its change in words. Estimates
-        ``change.<column>``: the change from the last year before the event to the first after it.
+        ``change.<column>``: the change from the last year before the event to the first after it,
+        without a value where either year has none or the first of them is 0.
 
     Raises
     ------
@@ -320,7 +327,8 @@ def year_by_year(
         If columns are absent, or there is no year before or after the event.
     """
     require_columns(table, (period, *figures), "figures of years")
-    rows = table.sort_values(period).reset_index(drop=True)
+    rows = table.assign(**{period: table[period].astype(str)})
+    rows = rows.sort_values(period).reset_index(drop=True)
     before = int((rows[period] < question.event).sum())
     after = len(rows) - before
     if not before or not after:
@@ -335,18 +343,20 @@ def year_by_year(
         change = 100 * rows[column].astype(float).pct_change(fill_method=None)
         shown[name] = rows[column].astype(float)
         shown[f"change of {name}"] = [
-            "" if np.isnan(one) else f"{signed(one)}{PER_CENT}" for one in change
+            f"{signed(one)}{PER_CENT}" if np.isfinite(one) else "" for one in change
         ]
         about = question.about() | {"design": "descriptive", "outcome": name}
-        estimates.append(
-            Estimate(key=f"change.{column}", value=float(change[before]), unit="%", **about)
-        )
-    moved = ", ".join(
-        f"{one.outcome} {signed(one.value)}{PER_CENT}" for one in estimates if one.value is not None
+        moved = float(change[before]) if np.isfinite(change[before]) else None
+        estimates.append(Estimate(key=f"change.{column}", value=moved, unit="%", **about))
+    told = ", ".join(
+        f"{one.outcome} not known"
+        if one.value is None
+        else f"{one.outcome} {signed(one.value)}{PER_CENT}"
+        for one in estimates
     )
     return Result(
         text=f"{question.area or 'Figures'} from {rows[period][before - 1]} to "
-        f"{rows[period][before]}: {moved}.{_too_few(before, after, question.event_label)}",
+        f"{rows[period][before]}: {told}.{_too_few(before, after, question.event_label)}",
         estimates=tuple(estimates),
         table=shown,
         settings={"method": "year_by_year", "event": question.event, "least": LEAST_POINTS},
@@ -376,13 +386,20 @@ def _in_a_row(found: tuple[Estimate, ...]) -> dict[str, Any]:
 def _told(row: dict[str, Any], later: int) -> str:
     unit = PER_CENT if row["unit"] == "%" else f" {row['unit']}".rstrip()
     told = f"{number(row['before'])}{unit}, then {number(row['after'])}{unit}"
-    told += f" ({signed(row['change'])}{_mark(row)}"
+    told += f" ({_change_of(row)}"
     if not np.isnan(row["change_control"]):
         told += f"; elsewhere {signed(row['change_control'])}{_mark(row)}"
     told += ")"
     if not np.isnan(row["later"]):
         told += f"; {later} periods on {number(row['later'])}{unit}"
     return told
+
+
+def _change_of(row: dict[str, Any]) -> str:
+    """The change in words; a share of none is not known."""
+    if np.isnan(row["change"]):
+        return f"from {number(row['before'])} to {number(row['after'])}"
+    return f"{signed(row['change'])}{_mark(row)}"
 
 
 def _mark(row: dict[str, Any]) -> str:
@@ -437,7 +454,7 @@ def _read(
         labels, at, y, people, family, errors or kinds[0], change, harmonics, cycle, lags, False
     ).only(known)
     absent = [name for name, kept in zip(labels, known, strict=True) if not kept]
-    absent_rows = int(at[-1] - at[0] + 1 - len(at))
+    absent_rows = int(at[-1] - at[0] + 1 - len(at)) if len(at) else 0
     return series, _gaps(absent, absent_rows)
 
 
@@ -478,6 +495,11 @@ def _evaluated(
     moment, start = question.moment, int(series.at[0]) if len(series.at) else 0
     before = int((series.at < moment).sum())
     _require_sides(before, len(series.at) - before, question.event)
+    if series.family == "poisson" and not series.has_events(series.at >= moment):
+        raise DataError(
+            "a log-linear model needs events before and after its event; "
+            f"{question.event!r} has none on one side. Take family='linear'."
+        )
     names, design = series.design(moment, start)
     fit = series.fit(names, design)
     after = series.at >= moment
@@ -720,6 +742,8 @@ def _moved(
     """The main estimate with the event at another moment; None where that cannot be fitted."""
     after = series.at >= moment
     if min(after.sum(), (~after).sum()) < LEAST_SIDE:
+        return None
+    if series.family == "poisson" and not series.has_events(after):
         return None
     names, design = series.design(moment, int(series.at[0]))
     try:
