@@ -316,6 +316,38 @@ def test_every_borough_has_a_tile_with_the_figure_of_its_area():
     assert "Borough and area differ in Hackney and City of London" in picture.alt
 
 
+def test_words_of_a_map_name_no_difference_where_there_is_none():
+    alt = plots.tiles(funnel_result(), places().assign(shared=False)).alt
+
+    assert alt.endswith("(Area number 4).")
+
+
+def test_boroughs_without_any_figure_are_drawn_without_a_shade():
+    table = funnel_result().table.assign(status="suppressed")
+    result = limits.funnel(table, direction_better="higher", indicator="Recovery")
+    axes = plots.tiles(result, places()).figure.axes[0]
+
+    assert {tile.get_facecolor() for tile in axes.patches} == {(1.0, 1.0, 1.0, 1.0)}
+
+
+def test_the_legend_of_a_map_names_the_limits_that_judge():
+    result = funnel_result()
+    alone = replace(result, settings={**result.settings, "overdispersion": "none"})
+
+    assert "beyond the usual spread" in drawn_map(result).figure.axes[1].get_xlabel()
+    assert "beyond chance alone" in drawn_map(alone).figure.axes[1].get_xlabel()
+
+
+def test_peers_in_a_funnel_that_judged_nothing_have_no_line_of_all_areas():
+    table = funnel_result().table.iloc[[1, 2]]
+    few = limits.funnel(table, direction_better="higher", indicator="Recovery", unit="%")
+    one = nearest()[lambda rows: (rows["area_code"] == "A2") & (rows["peer"] == "A1")]
+    axes = plots.peers(few, one, "A2").figure.axes[0]
+
+    assert not axes.lines
+    assert "line: all areas" not in axes.get_xlabel()
+
+
 def test_tiles_darken_with_the_figure():
     axes = plots.tiles(funnel_result(), places()).figure.axes[0]
     shade = [sum(tile.get_facecolor()[:3]) for tile in axes.patches]

@@ -53,7 +53,7 @@ def tiles(result: Result, places: pd.DataFrame) -> Picture:
     values = _values(result, places)
     figure, axes = canvas(0.62 * (places["row"].max() - places["row"].min() + 1) + 0.95)
     _title(figure, asked)
-    scale = Normalize(np.nanmin(values), np.nanmax(values))
+    scale = _scale(values)
     for place, value in zip(places.itertuples(), values, strict=True):
         _tile(axes, place, value, scale, asked["unit"])
     axes.set_xlim(places["col"].min() - 0.55, places["col"].max() + 0.55)
@@ -71,7 +71,7 @@ def choropleth(
     """Draw a map of the boroughs, shaded by the figure of the health area that each belongs to.
 
     Each health area has its figure written once, in its largest borough; a triangle says that it
-    lies beyond the usual spread.
+    lies beyond the limits that judge: the usual spread, or chance alone.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def choropleth(
     rings = _rings(outlines)
     figure, axes = canvas(5.0)
     _title(figure, asked)
-    scale = Normalize(np.nanmin(values), np.nanmax(values))
+    scale = _scale(values)
     _shade(axes, rings, dict(zip(places["borough_code"], values, strict=True)), scale)
     written = _writable(places.assign(value=values), rings)
     _write_figures(axes, result, written, scale)
@@ -111,7 +111,7 @@ def choropleth(
     _legend(
         axes,
         scale,
-        f"{asked['unit'] or 'value'}; ▲ ▼ beyond the usual spread; hatched: no figure"
+        f"{asked['unit'] or 'value'}; ▲ ▼ beyond {_limits(asked)}; hatched: no figure"
         + _together(places, written),
     )
     figure.supxlabel(textwrap.fill(credit, 76), x=0.01, ha="left", fontsize=8, color=style.QUIET)
@@ -172,6 +172,10 @@ def _writable(places: pd.DataFrame, rings: pd.DataFrame) -> pd.DataFrame:
     return found.drop_duplicates("area_code").sort_index()
 
 
+def _limits(asked: Mapping[str, Any]) -> str:
+    return "chance alone" if asked["overdispersion"] == "none" else "the usual spread"
+
+
 def _together(places: pd.DataFrame, written: pd.DataFrame) -> str:
     """Return a line that names the boroughs without a figure of their own on the map."""
     owner = written.set_index("area_code")["borough"]
@@ -187,16 +191,27 @@ def _write_figures(axes: Axes, result: Result, places: pd.DataFrame, scale: Norm
     mark = {"above": "\n▲", "below": "\n▼"}
     for place in places[places["value"].notna()].itertuples():
         written = f"{place.value:.0f}" if place.value >= 10 else f"{place.value:.1f}"
-        axes.text(
-            place.x,
-            place.y,
-            f"{written}{mark.get(position[place.area_code], '')}",
-            ha="center",
-            va="center",
-            fontsize=8,
-            linespacing=0.9,
-            color=style.INK,
-        )
+        both = f"{written}{mark.get(position[place.area_code], '')}"
+        _centred(axes, place.x, place.y, both, size=8, spacing=0.9)
+
+
+def _centred(axes: Axes, x: float, y: float, text: str, *, size: float, spacing: float) -> None:
+    axes.text(
+        x,
+        y,
+        text,
+        ha="center",
+        va="center",
+        fontsize=size,
+        linespacing=spacing,
+        color=style.INK,
+    )
+
+
+def _scale(values: np.ndarray) -> Normalize:
+    """Return the shades' ends; any will do where no borough has a figure."""
+    known = values[~np.isnan(values)]
+    return Normalize(known.min(), known.max()) if len(known) else Normalize(0, 1)
 
 
 def _values(result: Result, places: pd.DataFrame) -> np.ndarray:
@@ -247,16 +262,7 @@ def _tile(axes: Axes, place: object, value: float, scale: Normalize, unit: str) 
     )
     written = _figure(value, unit) if known else "–"
     star = "*" if place.shared else ""  # type: ignore[attr-defined]
-    axes.text(
-        col,
-        row,
-        f"{name[:LETTERS]}{star}\n{written}",
-        ha="center",
-        va="center",
-        fontsize=8.5,
-        linespacing=1.25,
-        color=style.INK,
-    )
+    _centred(axes, col, row, f"{name[:LETTERS]}{star}\n{written}", size=8.5, spacing=1.25)
 
 
 def _figure(value: float, unit: str) -> str:
@@ -271,11 +277,11 @@ def _places_alt(kind: str, result: Result, places: pd.DataFrame, values: np.ndar
         return f"{kind} of {title or 'a figure'}: no borough has a figure."
     low, high = int(np.nanargmin(values)), int(np.nanargmax(values))
     shared = places.loc[places["shared"], "borough"].tolist()
+    differ = f" Borough and area differ in {words.listed(shared, 5)}." if shared else ""
     return (
         f"{kind} of {title or 'a figure'}, {words.plural(len(places), 'borough')} with the "
         f"figure of their health area: from {words.amount(values[low], asked['unit'])} "
-        f"({names[low]}) to {words.amount(values[high], asked['unit'])} ({names[high]}). "
-        f"Borough and area differ in {words.listed(shared, 5)}."
+        f"({names[low]}) to {words.amount(values[high], asked['unit'])} ({names[high]}).{differ}"
     )
 
 
@@ -312,7 +318,8 @@ def peers(result: Result, nearest: pd.DataFrame, area_code: str) -> Picture:
     figure, axes = canvas(1.3 + 0.27 * len(shown))
     _title(figure, asked)
     at = np.arange(len(shown))[::-1]
-    axes.axvline(asked["target"], color=style.INK, linewidth=0.9, zorder=1)
+    if result.known:
+        axes.axvline(asked["target"], color=style.INK, linewidth=0.9, zorder=1)
     axes.hlines(at, shown["low"], shown["high"], color=style.FAINT, linewidth=2.4, zorder=2)
     for place, row in zip(at, shown.itertuples(), strict=True):
         colour, marker = MARKS[row.judgement]
@@ -326,9 +333,10 @@ def peers(result: Result, nearest: pd.DataFrame, area_code: str) -> Picture:
     axes.get_yticklabels()[0].set_fontweight("bold")
     axes.set_ylim(-0.7, len(shown) - 0.3)
     axes.tick_params(axis="y", length=0)
+    line = "line: all areas; " if result.known else ""
     axes.set_xlabel(
         f"{asked['unit'] or 'value'}, with 95\u00a0% interval\n"
-        "line: all areas; in brackets: distance\n(standard deviations)",
+        f"{line}in brackets: distance\n(standard deviations)",
         fontsize=8.5,
     )
     return Picture(figure, _peers_alt(shown, asked["unit"], asked["indicator"]))
