@@ -19,6 +19,7 @@ CODED = "data/raw/clinics/coded.csv"
 GROUPS = "data/raw/clinics/groups.csv"
 DATASET = "data/raw/clinics/dataset.yml"
 INDICATOR = "data/definitions/indicators/helped.yml"
+FRAMEWORKS = "data/definitions/frameworks.yml"
 AREAS = "data/definitions/areas.yml"
 
 
@@ -225,7 +226,7 @@ CASES = [
     stated("yes for true", "empty: true", 'empty: "yes"', "columns[5].empty", "true or false"),
     stated("unknown rule", "value_only_if_ok", "value_if_ok", "rules", "rule 2"),
     stated("unknown caution", "cautions: []", "cautions: [{kind: bad, text: x}]", "series_break"),
-    stated("no period", '["2018-19", "2019-20"]\nr', "[]\nr", "periods", "at least one"),
+    stated("no period", '["2017-18", "2018-19", "2019-20"]\nr', "[]\nr", "periods", "at least one"),
     stated("limits as text", "limits:\n  - Made", "limits: Made", "limits", "a list of texts"),
     stated("cautions as text", "cautions: []", "cautions: [old]", "list of mappings"),
     stated("YAML syntax", "grain: area", "grain: [area", "line 1", "valid YAML"),
@@ -314,6 +315,67 @@ CASES = [
     stated("zero multiplier", "100", "0", "multiplier", "above 0", file=INDICATOR),
     stated("long short name", "short: Helped", "short: " + "x" * 29, "28", file=INDICATOR),
     stated("period unknown", '_period: "2019-20"', '_period: "2020-21"', "line 31", file=INDICATOR),
+    stated("period of no table", 's: ["2017-18",', 's: ["1999-00",', "'1999-00'", file=INDICATOR),
+    stated("period twice", 's: ["2017-18",', 's: ["2017-18", "2017-18",', "once", file=INDICATOR),
+    stated(
+        "period mapped to none",
+        ': "2017-18"}',
+        ': "2107-18"}',
+        "line 30",
+        "'2107-18'",
+        file=INDICATOR,
+    ),
+    stated("period mapped for none", '{"2018-19":', '{"2018-91":', "must map", file=INDICATOR),
+    stated("caution of no period", 's: ["2018-19"]', 's: ["2018-91"]', "line 32", file=INDICATOR),
+    stated(
+        "value is text",
+        "[helped]\n  value: value",
+        "[helped]\n  value: period",
+        "line 13",
+        "column of numbers",
+        file=INDICATOR,
+    ),
+    stated(
+        "several values of where",
+        "[helped]\n",
+        "[helped]\n  where: {area_code: [07L]}\n",
+        "numerator.where",
+        "one value",
+        file=INDICATOR,
+    ),
+    stated("standard over all", "{value: 50,", "{value: 5000,", "at most 100", file=INDICATOR),
+    stated(
+        "borough that is none",
+        "Barnet,",
+        "Barnet, boroughs: [E0900],",
+        "areas[2].boroughs",
+        file=AREAS,
+    ),
+    stated(
+        "successor that is none",
+        "Barnet,",
+        "Barnet, successor: ZZZ,",
+        "areas[2].successor",
+        file=AREAS,
+    ),
+    stated("two areas of one code", "E38000005", "E38000004", "areas[2].ons_code", file=AREAS),
+    stated(
+        "two areas on one tile",
+        "kind: country}",
+        "kind: country}\n  - {code: E1, name: A, kind: borough, row: 1, col: 2}"
+        "\n  - {code: E2, name: B, kind: borough, row: 1, col: 2}",
+        "areas[5].row",
+        "A has it too",
+        file=AREAS,
+    ),
+    stated(
+        "step twice",
+        "{id: S1, name: one step}",
+        "{id: S1, name: a}, {id: S1, name: b}",
+        "line 3",
+        "comes twice",
+        file=FRAMEWORKS,
+    ),
     stated("area twice", "07M", "07L", "areas[2].code", "Barking and Dagenham", file=AREAS),
     stated("unknown kind", "kind: country", "kind: nation", "line 4", "country", file=AREAS),
     stated("areas as text", "areas:\n", "areas: none\n#", "valid YAML", file=AREAS),

@@ -136,7 +136,8 @@ def test_what_is_remembered_is_made_anew_when_a_file_behind_a_file_changes(small
         data.definition("helped")
 
 
-def test_two_threads_that_read_at_once_each_know_their_own_files(small):
+def test_two_threads_that_read_at_once_each_know_their_own_files(small, monkeypatch):
+    monkeypatch.setattr(files, "_made", {})
     start, turn = threading.Barrier(2, timeout=5), threading.Event()
 
     def slow():

@@ -192,6 +192,8 @@ def frameworks() -> list[Framework]:
     for id in ("steps", "lessons", "principles"):
         inside = fields.inside(id)
         items = [(each.text("id"), each.text("name")) for each in inside.each("items")]
+        if len(dict(items)) != len(items):
+            raise inside.refuse("items", "must have ids of their own; one comes twice")
         found.append(Framework(id=id, source=inside.text("source"), names=dict(items)))
         inside.done()
     for id in ("barriers", "actors"):
@@ -569,9 +571,34 @@ def _check_indicator(fields: Fields, found: Indicator) -> None:
         raise fields.refuse("short", f"must have at most 28 characters, not {len(found.short)}")
     if found.multiplier <= 0:
         raise fields.refuse("multiplier", "must be above 0")
+    if found.standard and found.measure == "proportion" and found.standard.value > found.multiplier:
+        raise fields.refuse("standard", f"must be a share of at most {found.multiplier:g}")
     _check_tags(fields, found.tags)
+    _check_periods(fields, found)
+
+
+def _check_periods(fields: Fields, found: Indicator) -> None:
+    """Refuse periods that a dataset does not have: no area would have a figure there."""
+    if len(set(found.periods)) != len(found.periods):
+        raise fields.refuse("periods", "must name each period once")
     if found.default_period not in found.periods:
         raise fields.refuse("default_period", f"must be one of {', '.join(found.periods)}")
+    for doubt in found.cautions:
+        if not set(doubt.periods) <= set(found.periods):
+            raise fields.refuse("cautions", f"must be about periods of {', '.join(found.periods)}")
+    for name in ("numerator", "denominator"):
+        part: Part = getattr(found, name)
+        known = dataset(part.dataset).periods
+        if not set(part.period_map) <= set(found.periods):
+            raise fields.refuse(name, f"must map periods of {', '.join(found.periods)}")
+        taken = [part.period_map.get(period, period) for period in found.periods]
+        for period in taken if known else ():
+            if period not in known:
+                raise fields.refuse(
+                    "periods",
+                    f"must be in {part.dataset}, which has {', '.join(known)}, or be mapped by "
+                    f"period_map; {name} has no {period!r}",
+                )
 
 
 def _check_tags(fields: Fields, tags: tuple[str, ...]) -> None:
@@ -629,6 +656,8 @@ def _check_part(fields: Fields, part: Part) -> None:
                 raise fields.refuse(
                     key, f"must name columns of {part.dataset}/{table.file}", nearest(name, columns)
                 )
+    if columns[part.value].type not in ("integer", "number"):
+        raise fields.refuse("value", f"must name a column of numbers; {part.value!r} is none")
     _check_where(fields, part, columns)
     known = columns["measure"].allowed if "measure" in columns else ()
     for key in ("measures", "minus"):
@@ -645,6 +674,8 @@ def _check_where(fields: Fields, part: Part, columns: Mapping[str, Column]) -> N
     """Refuse a value that its column never holds: no row would be chosen, and no figure found."""
     for name, value in part.where.items():
         column = columns[name]
+        if isinstance(value, (list, dict)):
+            raise fields.refuse("where", f"must give one value for {name}", "Name one.")
         if column.allowed and value not in column.allowed:
             raise fields.refuse(
                 "where",
@@ -665,12 +696,19 @@ def _columns_named(part: Part) -> dict[str, tuple[str, ...]]:
 
 
 def _areas(fields: Fields) -> Iterator[Area]:
-    seen: dict[str, str] = {}
-    for each in fields.each("areas"):
-        area = _area(each)
-        if area.code in seen:
-            raise each.refuse("code", f"must be unique; {seen[area.code]} has it too")
-        seen[area.code] = area.name
+    every = [(each, _area(each)) for each in fields.each("areas")]
+    codes = {area.code: area.kind for _, area in every}
+    seen: dict[tuple[str, Any], str] = {}
+    for each, area in every:
+        tile = (area.row, area.col) if area.kind == "borough" and area.row else ""
+        for key, value in (("code", area.code), ("ons_code", area.ons_code), ("row", tile)):
+            if value and (key, value) in seen:
+                raise each.refuse(key, f"must be unique; {seen[key, value]} has it too")
+            seen[key, value] = area.name
+        if any(codes.get(code) != "borough" for code in area.boroughs):
+            raise each.refuse("boroughs", "must be codes of boroughs of this file")
+        if area.successor and area.successor not in codes:
+            raise each.refuse("successor", "must be the code of an area of this file")
         yield area
     fields.done()
 
