@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import fields
 from itertools import pairwise
-from pathlib import Path
 
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from evidence import book, cli, data
+from evidence import book, data
 from evidence.data import templates
 from evidence.data.definitions import Indicator, Part
 from evidence.errors import CatalogueError
 from evidence.runs.execute import run_pages
 from evidence.runs.fresh import states
 from evidence.runs.store import Store, read_json
+from new_definitions import copy_workbook, require_refused_until_filled_in
 
-ROOT = Path(__file__).resolve().parents[1]
 LIKE = "smi-blood-pressure"
 ALCOHOL = {
     "title": "Alcohol use on record for people with severe mental illness (MH007)",
@@ -63,12 +61,7 @@ NOWHERE = {
 
 @pytest.fixture
 def workbook(tmp_path, monkeypatch):
-    """A copy of this workbook in which nothing has run."""
-    for name in ("data/raw", "data/definitions", "notebooks", "book"):
-        ignored = shutil.ignore_patterns("_build", "_site")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    monkeypatch.setenv("EVIDENCE_ROOT", str(tmp_path))
-    return tmp_path
+    return copy_workbook(tmp_path, monkeypatch)
 
 
 def fill(path, values):
@@ -263,27 +256,16 @@ def test_a_slip_is_refused_by_file_and_line(workbook, key, value, says):
 
 
 def test_the_command_writes_the_file_and_a_build_refuses_it_until_it_is_filled_in(workbook, capsys):
-    def evidence(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main(words)
-        return ended.value.code, *capsys.readouterr()
-
-    code, out, err = evidence("new", "indicator", "smi-alcohol", "--like", LIKE)
-    assert (code, err) == (0, "")
-    assert out == (
-        "Wrote data/definitions/indicators/smi-alcohol.yml. "
-        "Fill in the 10 lines marked TO DO, then: evidence build\n"
+    require_refused_until_filled_in(
+        workbook,
+        capsys,
+        "indicator",
+        "smi-alcohol",
+        "--like",
+        LIKE,
+        path="data/definitions/indicators/smi-alcohol.yml",
+        lines=10,
     )
-
-    code, out, err = evidence("build")
-    assert (code, out) == (2, "")
-    assert "smi-alcohol.yml, line 7: title must be filled in" in err
-    assert len(err.splitlines()) == 1
-    assert not (workbook / "data" / "processed").exists()
-
-    code, out, err = evidence("new", "indicator", "smi-alcohol")
-    assert (code, out) == (2, "")
-    assert "is there already" in err
 
 
 def profile_of(root, page):

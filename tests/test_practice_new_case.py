@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import fields
-from pathlib import Path
 
 import pytest
 
-from evidence import cli, data
+from evidence import cli
 from evidence.data import practice, registry, templates
 from evidence.errors import CatalogueError
 from evidence.vocabulary import DESIGNS
+from new_definitions import copy_workbook, require_refused_until_filled_in
 
-ROOT = Path(__file__).resolve().parents[1]
 FILLED = {
     "title": "A crisis house, Hackney",
     "place": "Hackney, London",
@@ -45,13 +43,7 @@ FILLED = {
 
 @pytest.fixture
 def workbook(tmp_path, monkeypatch):
-    """A copy of this workbook in which nothing has run."""
-    for name in ("data/raw", "data/definitions", "notebooks", "book"):
-        ignored = shutil.ignore_patterns("_build", "_site")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    monkeypatch.setenv("EVIDENCE_ROOT", str(tmp_path))
-    data.forget()
-    return tmp_path
+    return copy_workbook(tmp_path, monkeypatch)
 
 
 def fill(path, values):
@@ -93,27 +85,14 @@ def test_every_key_of_a_case_and_of_an_outcome_is_in_the_template_under_a_line_o
 
 
 def test_the_command_writes_the_file_and_a_build_refuses_it_until_it_is_filled_in(workbook, capsys):
-    def evidence(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main(words)
-        return ended.value.code, *capsys.readouterr()
-
-    code, out, err = evidence("new", "case", "hackney-crisis-house")
-    assert (code, err) == (0, "")
-    assert out == (
-        "Wrote data/raw/practice/hackney-crisis-house.yml. "
-        "Fill in the 24 lines marked TO DO, then: evidence build\n"
+    require_refused_until_filled_in(
+        workbook,
+        capsys,
+        "case",
+        "hackney-crisis-house",
+        path="data/raw/practice/hackney-crisis-house.yml",
+        lines=24,
     )
-
-    code, out, err = evidence("build")
-    assert (code, out) == (2, "")
-    assert "data/raw/practice/hackney-crisis-house.yml, line 7: title must be filled in" in err
-    assert len(err.splitlines()) == 1
-    assert not (workbook / "data" / "processed").exists()
-
-    code, out, err = evidence("new", "case", "hackney-crisis-house")
-    assert (code, out) == (2, "")
-    assert "hackney-crisis-house.yml is there already" in err
 
 
 def test_a_case_that_is_wrong_stops_a_build_before_anything_runs(workbook, capsys):
