@@ -411,7 +411,7 @@ def test_datasets_are_listed_with_their_span_of_periods(workbook, evidence):
     code, out, _ = evidence("data", "list")
 
     assert code == 0
-    assert "clinics  2018-19 to 2019-20  OGL-UK-3.0  Town" in out
+    assert "clinics  2017-18 to 2019-20  OGL-UK-3.0  Town" in out
 
 
 def test_a_series_given_by_its_ends_is_listed_by_them(copy, evidence, monkeypatch):
