@@ -322,6 +322,7 @@ def test_words_of_a_map_name_no_difference_where_there_is_none():
     assert alt.endswith("(Area number 4).")
 
 
+@pytest.mark.filterwarnings("error")
 def test_boroughs_without_any_figure_are_drawn_without_a_shade():
     table = funnel_result().table.assign(status="suppressed")
     result = limits.funnel(table, direction_better="higher", indicator="Recovery")

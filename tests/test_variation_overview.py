@@ -215,3 +215,15 @@ def test_nothing_to_look_at_is_refused(call, message):
 def test_overviews_survive_json(real, services):
     for result in (real, services):
         assert Result.loads(result.dumps()) == result
+
+
+def test_no_figure_beyond_is_said_in_words():
+    flat = overview.real_variation({"flat": funnel(table(0.5))}, {})
+
+    assert "Yet none of 32 figures lies beyond how far areas usually differ." in flat.text
+
+
+def test_indicators_without_a_judgement_make_a_sentence_without_numbers():
+    few = overview.real_variation({"few": funnel(table(0.5, k=2))}, {})
+
+    assert few.text == "1 indicator: areas were not judged."

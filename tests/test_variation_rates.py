@@ -196,3 +196,10 @@ def test_the_same_area_twice_is_refused():
 
     with pytest.raises(DataError, match="one row for each area_code; repeated: A"):
         rates.change(table, table, direction_better="none")
+
+
+def test_figures_that_are_equal_are_said_not_to_have_changed():
+    result = rates.change(areas([50], [100]), areas([50], [100]), direction_better="higher")
+
+    assert result["difference"].value == 0
+    assert "all areas together, did not change (95" in result.text

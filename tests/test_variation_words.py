@@ -26,10 +26,21 @@ def test_an_interval_below_zero_is_written_with_true_minus_signs():
 
 
 @pytest.mark.parametrize(
-    ("count", "written"), [(0, "none of 32 areas"), (1, "1 of 32 areas"), (12, "12 of 32 areas")]
+    ("count", "written"),
+    [
+        (0, "none of 32 areas"),
+        (1, "1 of 32 areas"),
+        (12, "12 of 32 areas"),
+        (32, "all 32 areas"),
+    ],
 )
-def test_none_is_said_in_words(count, written):
+def test_none_and_all_are_said_in_words(count, written):
     assert words.share_of(count, 32, "area") == written
+
+
+@pytest.mark.parametrize(("count", "written"), [(0, "none of 1 area"), (1, "1 of 1 area")])
+def test_one_alone_is_not_called_all(count, written):
+    assert words.share_of(count, 1, "area") == written
 
 
 def test_the_fullest_text_is_taken_that_a_finding_can_hold():

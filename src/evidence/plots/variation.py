@@ -565,7 +565,7 @@ def _profile_alt(result: Result, rows: pd.DataFrame) -> str:
     )
     return (
         f"{area} on {words.plural(len(rows), 'indicator')}, each against all areas; clear gaps "
-        f"after noise: {len(clear)}. {('Largest: ' + named + '.') if named else ''}"
+        f"after noise: {len(clear) or 'none'}. {('Largest: ' + named + '.') if named else ''}"
     ).strip()
 
 

@@ -204,7 +204,7 @@ def _profile_finding(table: pd.DataFrame, area: str) -> str:
     worse = clear[clear["side"] == "worse"]
     first = (worse if len(worse) else clear).iloc[0]
     return (
-        f"{area}: {len(clear)} of {words.plural(len(known), 'indicator')} "
+        f"{area}: {words.share_of(len(clear), len(known), 'indicator')} "
         f"{words.verb(len(clear), 'differs', 'differ')} from all areas together by more than "
         f"noise; the largest gap{_of(first)} is {first['label']}, "
         f"{words.amount(first['value'], first['unit'])} against "

@@ -160,11 +160,14 @@ def _real_words(table: pd.DataFrame, figures: int, beyond: int) -> str:
     lasting = ""
     if kept.notna().any():
         lasting = f"; the correlation with the year before is {kept.min():.2f} to {kept.max():.2f}"
+    if share.isna().all():
+        return f"{words.plural(len(table), 'indicator')}: areas were not judged."
+    found = words.share_of(beyond, figures, "figure")
+    lie = words.verb(max(beyond, 1), "lies", "lie")
     return (
         f"In {words.plural(len(table), 'indicator')} chance explains {100 - share.max():.0f} to "
-        f"{100 - share.min():.0f}\u00a0% of the variance between areas{lasting}. Yet only {beyond} "
-        f"of {figures} figures {words.verb(beyond, 'lies', 'lie')} beyond how far areas usually "
-        "differ."
+        f"{100 - share.min():.0f}\u00a0% of the variance between areas{lasting}. Yet "
+        f"{f'only {found}' if beyond else found} {lie} beyond how far areas usually differ."
     )
 
 

@@ -488,10 +488,11 @@ def _change_finding(
     of = {estimate.key: estimate for estimate in found}
     whole = of["difference"]
     value, low, high = whole.value or 0.0, whole.low or 0.0, whole.high or 0.0
-    moved = "rose" if value > 0 else "fell"
+    size = words.gap(abs(value), unit)
+    moved = f"rose by {size}" if value > 0 else f"fell by {size}" if value else "did not change"
     since = f" since {period_before}" if period_before else ""
     return (
-        f"{subject}, all areas together, {moved} by {words.gap(abs(value), unit)}{since} "
+        f"{subject}, all areas together, {moved}{since} "
         f"(95\u00a0% interval of the change {words.between(low, high, unit)}); clearly up in "
         f"{words.share_of(int(of['rose'].value or 0), whole.k or 0, 'area')}, clearly down in "
         f"{int(of['fell'].value or 0) or 'none'}."

@@ -60,8 +60,11 @@ def plural(count: int, noun: str) -> str:
 
 
 def share_of(count: int, all_of_them: int, noun: str) -> str:
-    """Return how many of how many, such as ``3 of 32 areas`` or ``none of 32 areas``."""
-    return f"{f'{count:,}' if count else 'none'} of {plural(all_of_them, noun)}"
+    """Return how many of how many: ``none of 32 areas``, ``3 of 32 areas``, ``all 32 areas``."""
+    whole = plural(all_of_them, noun)
+    if count == all_of_them > 1:
+        return f"all {whole}"
+    return f"{f'{count:,}' if count else 'none'} of {whole}"
 
 
 def verb(count: int, one: str, many: str) -> str:
