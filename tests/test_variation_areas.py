@@ -321,4 +321,12 @@ def test_a_reading_names_the_side_only_where_the_gap_is_clear_of_noise(results):
 
     assert rows.loc["large", "reading"] == "worse"
     assert rows.loc["small", "reading"] == "not clear of noise"
-    assert set(rows["beyond"]) <= {"yes", "no"}
+    assert rows["beyond"].to_dict() == {"large": "no", "small": "no", "spend": "no"}
+
+
+def test_an_area_beyond_the_usual_spread_is_said_and_counted():
+    shares = [0.5, 0.49, 0.51] * 4 + [0.8]
+    result = areas.profile({"one": funnel(shares, 4000)}, "A12")
+
+    assert result.table["beyond"].tolist() == ["yes"]
+    assert result["beyond"].value == 1

@@ -420,6 +420,13 @@ def test_many_charts_at_once_equal_each_chart_by_itself():
         np.testing.assert_allclose(rows["upper"], alone["upper"])
 
 
+def test_four_rules_flag_about_one_point_in_twenty_of_series_that_do_not_change():
+    """What the caution of every chart says, for the four years that are usual here."""
+    rows = spc.charts(panel(800, 48), by=["service"], direction_better="direction")
+
+    assert 0.04 < (rows["rule"] != "").mean() < 0.07
+
+
 def test_many_charts_refuse_a_repeated_month_and_an_unknown_direction():
     table = panel(series=2)
 
