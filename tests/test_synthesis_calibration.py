@@ -77,3 +77,12 @@ def test_too_few_sets_or_studies_are_refused():
         synthesis_coverage(sets=1)
     with pytest.raises(DataError, match="reviews of 2"):
         synthesis_coverage(studies=(2, 5))
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [({"ratio": 1.0}, "got ratio 1 and shares"), ({"shares": (0, 100)}, "shares 0, 100")],
+)
+def test_reviews_that_cannot_be_made_up_are_refused(choices, said):
+    with pytest.raises(DataError, match=said):
+        synthesis_coverage(sets=2, **choices)

@@ -75,12 +75,18 @@ def synthesis_coverage(
     Raises
     ------
     DataError
-        If there are fewer than two sets, or a review has fewer than three studies.
+        If there are fewer than two sets, a review has fewer than three studies, all studies have
+        one variance or all variance lies between studies.
     """
     if sets < 2 or min(studies) < 3:
         raise DataError(
             f"coverage needs 2 sets and 3 studies or more; got {sets} sets and reviews of "
             f"{min(studies)}. Take more."
+        )
+    if ratio <= 1 or max(shares) >= 100 or min(shares) < 0:
+        raise DataError(
+            f"made-up reviews need variances that differ (ratio above 1) and shares from 0 to below "
+            f"100 %; got ratio {ratio:g} and shares {', '.join(f'{one:g}' for one in shares)}."
         )
     cells = [(k, share) for k in studies for share in shares]
     table = pd.DataFrame(
@@ -92,7 +98,7 @@ def synthesis_coverage(
     )
     return Result(
         text=_sentence(table, sets, level),
-        estimates=tuple(_ends(table, level)),
+        estimates=tuple(_ends(table)),
         table=table,
         settings={"method": "synthesis_coverage", "sets": sets, "seed": seed, "level": level}
         | {"studies": list(studies), "shares": list(shares), "ratio": ratio},
@@ -134,7 +140,7 @@ def new_study_held(limits: tuple[float, float], tau2: float) -> float:
     return float(high - low)
 
 
-def _ends(table: pd.DataFrame, level: float) -> list[Estimate]:
+def _ends(table: pd.DataFrame) -> list[Estimate]:
     k = len(table)
     return [
         Estimate(key=f"{name}.{which}", value=value, unit="%", k=k)
