@@ -105,6 +105,16 @@ def test_studies_without_the_moderator_are_counted():
     assert any("1 of 4 rows lack a value" in caution.text for caution in result.cautions)
 
 
+def test_few_studies_per_coefficient_are_a_caution():
+    one, two = (meta_regression(TRIALS.head(k), m) for k, m in ((9, ["year"]), (9, "~ format")))
+
+    assert "9 studies for one coefficient: fewer than 10." in [item.text for item in one.cautions]
+    assert "9 studies for 2 coefficients: fewer than 10 each." in [
+        item.text for item in two.cautions
+    ]
+    assert "few_studies" not in [item.kind for item in meta_regression(TRIALS, "~ year").cautions]
+
+
 def test_too_many_coefficients_are_a_reason():
     result = meta_regression(LINE.head(2), ["dose"])
 

@@ -322,13 +322,11 @@ def _regression_cautions(fitted: Fit, rows: int) -> list[Caution]:
         )
     ]
     found += _left_out(fitted.k, rows)
-    if fitted.k < STUDIES_PER_MODERATOR * (len(fitted.b) - 1):
-        found.append(
-            Caution(
-                "few_studies",
-                f"{fitted.k} studies for {len(fitted.b) - 1} coefficients: fewer than 10 each.",
-            )
-        )
+    slopes = len(fitted.b) - 1
+    if fitted.k < STUDIES_PER_MODERATOR * slopes:
+        few = f"{fitted.k} studies for {slopes} coefficients: fewer than 10 each."
+        one = f"{fitted.k} studies for one coefficient: fewer than 10."
+        found.append(Caution("few_studies", one if slopes == 1 else few))
     return found
 
 
