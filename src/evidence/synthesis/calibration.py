@@ -85,7 +85,7 @@ def synthesis_coverage(
         )
     if ratio <= 1 or max(shares) >= 100 or min(shares) < 0:
         raise DataError(
-            f"made-up reviews need variances that differ (ratio above 1) and shares from 0 to below "
+            f"made-up reviews need variances that differ (ratio above 1) and shares of 0 to under "
             f"100 %; got ratio {ratio:g} and shares {', '.join(f'{one:g}' for one in shares)}."
         )
     cells = [(k, share) for k in studies for share in shares]

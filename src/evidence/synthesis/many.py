@@ -462,8 +462,9 @@ def _multiverse_text(
     low, high = _ends(table)
     decimals = decimals_for(low, high)
     share = next(item.value for item in estimates if item.key == "share_excluding_null")
+    counted = f"{len(table):,} specification{'s' if len(table) > 1 else ''}"
     words = (
-        f"{len(table):,} specification{'s' * (len(table) > 1)}: pooled effect {number(low, decimals)} to "
+        f"{counted}: pooled effect {number(low, decimals)} to "
         f"{number(high, decimals)} (analysis scale), {share:.0f} % exclude no effect"
     )
     flips = {item.key[6:]: item.value or 0.0 for item in estimates if item.key.startswith("flips.")}
