@@ -477,6 +477,42 @@ def test_a_missing_table_is_refused_by_name(workbook):
         data.load("clinics", "counts")
 
 
+RULE = "disclosure: restricted\ndisclosure_rule: {threshold: 7, base: 5}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("numerator over denominator", "treated must not exceed seen"),
+        ("negative count", "at least 0"),
+        ("fraction in a whole column", "whole number"),
+        ("part over whole", "helped must not exceed waiting"),
+    ],
+)
+def test_what_is_wrong_in_restricted_data_is_told_without_what_its_cells_hold(workbook, name, told):
+    case = next(case for case in CASES if case.name == name)
+    break_file(workbook, case)
+    path = workbook / DATASET
+    path.write_text(path.read_text().replace("disclosure: published\n", RULE))
+    state_hashes(workbook)
+    with pytest.raises(DataError, match=told) as caught:
+        use_all()
+    assert "row" in str(caught.value)
+    assert "what came is not told, for the data are restricted" in str(caught.value)
+    for digits in ("900", "300", "-100", "210", "66", "60"):
+        assert digits not in str(caught.value)
+
+
+def test_an_impossible_figure_of_restricted_data_is_told_without_its_counts(workbook):
+    path = workbook / DATASET
+    path.write_text(path.read_text().replace("disclosure: published\n", RULE))
+    path = workbook / INDICATOR
+    path.write_text(path.read_text().replace("[helped]", "[helped, helped]"))
+    state_hashes(workbook)
+    with pytest.raises(DataError, match=r"Barnet has more in 2019-20"):
+        data.indicator("helped")
+
+
 def test_a_plausibility_check_of_absent_columns_is_refused(workbook):
     path = workbook / DATASET
     setting = "plausibility: [{standard_error_for_sd: {sd: [seen]}}]\n    rules:\n      - part"

@@ -283,7 +283,8 @@ def test_rows_keep_their_order_and_labels_do_not_matter():
 @pytest.mark.parametrize(
     ("table", "choices", "words"),
     [
-        (listed(3, 20).assign(count=[3, 20, 24]), {}, "All is 24, its parts add up to 23"),
+        (listed(3, 20).assign(count=[3, 20, 24]), {}, "All is more than its parts add up to"),
+        (listed(3, 20).assign(count=[3, 20, 22]), {}, "All is less than its parts add up to"),
         (listed(3, 20).assign(count=[3, np.nan, 23]), {}, r"rows \[1\] of 'count' have none"),
         (listed(3, 2.5), {}, "whole numbers of 0 or more; got 2.5"),
         (listed(3, 20), {"by": ["area", "b", "c"]}, "a list or a two-way table; 3 columns"),
@@ -296,6 +297,13 @@ def test_rows_keep_their_order_and_labels_do_not_matter():
 def test_what_cannot_be_controlled_is_refused(table, choices, words):
     with pytest.raises(DataError, match=words):
         shown(table, **choices)
+
+
+def test_a_total_that_does_not_add_up_is_told_without_counts():
+    with pytest.raises(DataError) as refused:
+        shown(listed(3, 20).assign(count=[3, 20, 24]))
+
+    assert not any(digit in str(refused.value) for digit in "234")
 
 
 def test_an_indicator_is_controlled_as_it_is_read_and_its_funnel_says_how_it_was_rounded():

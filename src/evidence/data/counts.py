@@ -147,8 +147,10 @@ def _refuse_impossible(stated: Indicator, table: pd.DataFrame) -> None:
     over = table[table.numerator > table.denominator + slack]
     if len(over):
         first = over.iloc[0]
+        parts = (stated.numerator, stated.denominator)
+        restricted = any(catalogue.dataset(part.dataset).disclosure_rule for part in parts)
+        counts = "more" if restricted else f"{first.numerator:g} of {first.denominator:g}"
         raise DataError(
             f"a numerator of {stated.id} must not exceed its denominator; {first.area} has "
-            f"{first.numerator:g} of {first.denominator:g} in {first.period}. "
-            "Correct the definition, or state measure: rate."
+            f"{counts} in {first.period}. Correct the definition, or state measure: rate."
         )

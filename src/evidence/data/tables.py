@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -124,7 +125,17 @@ def _problems_of(dataset: Dataset, spec: Table) -> tuple[TextTable | None, list[
     text = read_text_table(_path(dataset.id, spec))
     if isinstance(text, Problem):
         return None, [text]
-    return text, find_problems(text, spec, dataset, _other_tables(dataset))
+    problems = find_problems(text, spec, dataset, _other_tables(dataset))
+    if dataset.disclosure == "restricted":
+        problems = [_without_cells(problem) for problem in problems]
+    return text, problems
+
+
+def _without_cells(problem: Problem) -> Problem:
+    """Return a problem without what its cells hold: a page that fails shows its error."""
+    if not problem.rows:
+        return problem
+    return replace(problem, came="what came is not told, for the data are restricted")
 
 
 def _other_tables(dataset: Dataset) -> Callable[[str], pd.DataFrame]:

@@ -246,13 +246,13 @@ def require_sums(system: System, names: Sequence[str]) -> None:
     Raises
     ------
     DataError
-        Naming the first such total, its count and what its parts add up to.
+        Naming the first such total, but no count: a page that fails shows its error.
     """
     for total, parts in system.sums:
         added = system.counts[list(parts)].sum()
         if system.counts[total] != added:
             raise DataError(
                 f"a total must be the sum of its parts, before rounding; {names[total]} is "
-                f"{system.counts[total]:g}, its parts add up to {added:g}. Control exact counts, "
-                "or leave the total out."
+                f"{'more' if system.counts[total] > added else 'less'} than its parts add up to. "
+                "Control exact counts, or leave the total out."
             )
