@@ -116,23 +116,23 @@ def test_a_result_of_restricted_data_that_states_no_rule_is_refused(run):
 
 
 def test_a_small_count_is_refused_by_result_and_column(run):
-    with pytest.raises(RunError, match=r"result 'funnel', column 'numerator': 3 is no count"):
+    with pytest.raises(RunError, match=r"result 'funnel', column 'numerator': a count is not"):
         run.record(funnel=RULE.stated(exact()))
 
 
 def test_a_total_that_was_not_controlled_is_refused_by_its_key(run):
     whole = RULE.stated(Result(text="x", estimates=(Estimate(key="seen", value=115, n=337),)))
 
-    with pytest.raises(RunError, match="estimate 'seen': n 337 is no count"):
+    with pytest.raises(RunError, match="estimate 'seen': n, a count is not"):
         run.record(funnel=controlled(), whole=whole)
 
 
 def test_a_small_count_in_the_box_or_in_an_alternative_text_is_refused(run):
     said = "Only 3 people were seen."
 
-    with pytest.raises(RunError, match="the box or conclusion, text 'Only 3 people"):
+    with pytest.raises(RunError, match="the box or conclusion, text 'Only … people"):
         run.record(box=Box(finding=said, **BOX), funnel=controlled())
-    with pytest.raises(RunError, match="figure 'map', text 'Only 3 people"):
+    with pytest.raises(RunError, match="figure 'map', text 'Only … people"):
         run.record(figures={"map": Drawn(said)}, funnel=controlled())
 
 
@@ -166,7 +166,9 @@ def test_a_page_that_breaks_the_rule_fails_and_is_not_published(workbook):
         "found = Rule(7, 5).stated(Result(text='x', table=data.load('clinics')))",
     )
 
-    assert "result 'found', column 'numerator': 3 is no count as the rule shows it" in outcome.error
+    assert (
+        "result 'found', column 'numerator': a count is not as the rule shows it" in outcome.error
+    )
     assert not list((workbook / "data/processed/runs").glob("good-*"))
 
 
@@ -204,5 +206,5 @@ def test_the_book_refuses_a_page_whose_notebook_shows_what_the_results_do_not(bo
         {"output_type": "execute_result", "data": {"text/html": data.load("clinics").to_html()}}
     ]
 
-    with pytest.raises(RunError, match="page recovery: cell 4, column 'numerator': 3 is no count"):
+    with pytest.raises(RunError, match="page recovery: cell 4, column 'numerator': a count is not"):
         stage(book, controlled(), shown)

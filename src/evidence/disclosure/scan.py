@@ -3,7 +3,8 @@
 The scan takes nothing on trust: every column and estimate of whole numbers is held to the rule
 unless the result states that it counts no people, and so is every number in a sentence unless what
 follows it is no person.  It finds what was shown by mistake; what can be worked out by adding up is
-prevented before, by `evidence.disclosure.tables`.
+prevented before, by `evidence.disclosure.tables`.  What it says names the place and no count,
+because a page that fails shows its error.
 """
 
 from __future__ import annotations
@@ -101,6 +102,7 @@ RATE = re.compile(rf"^(?: [a-z]+)? (?:in|per|of every) {ROUND}")
 """What follows a number that is a rate, such as ``11 people in 100``; 3 in 40 are counts."""
 SEARCHED = ("text/html", "text/plain")
 READ_ALOUD = ("alt", "aria-label", "title")
+NOT_SHOWN = "a count is not as the rule shows it"
 RELATIVE = 1e-9
 
 
@@ -142,7 +144,7 @@ def _setting_problems(settings: Mapping[str, Any], rule: Rule) -> Iterator[str]:
             if isinstance(one, Mapping):
                 yield from _setting_problems(one, rule)
             elif name in COUNTS and _is_number(one) and not rule.allows(one):
-                yield f"setting {name!r}: {one:g} is no count as the rule shows it"
+                yield f"setting {name!r}: {NOT_SHOWN}"
 
 
 def _is_number(value: Any) -> bool:
@@ -184,7 +186,7 @@ def table_problems(
             if not rule.allows(value) and (certain or 1 <= value <= rule.threshold)
         ]
         if wrong:
-            yield f"column {name!r}: {wrong[0]:g} is no count as the rule shows it"
+            yield f"column {name!r}: {NOT_SHOWN}"
     yield from _figures_without_counts(table, numbers, exempt)
     if derived and not printed:
         yield from _figures_of_other_counts(table, multiplier)
@@ -219,12 +221,12 @@ def _figures_of_other_counts(table: pd.DataFrame, multiplier: float) -> Iterator
 def _estimate_problems(result: Result, rule: Rule, free: Iterable[str]) -> Iterator[str]:
     for estimate in result.estimates:
         if estimate.n is not None and not rule.allows(estimate.n):
-            yield f"estimate {estimate.key!r}: n {estimate.n:g} is no count as the rule shows it"
+            yield f"estimate {estimate.key!r}: n, {NOT_SHOWN}"
         if estimate.key in free or _is_no_person(estimate.unit):
             continue
         for end in (estimate.value, estimate.low, estimate.high):
             if end is not None and float(end).is_integer() and not rule.allows(abs(end)):
-                yield f"estimate {estimate.key!r}: {end:g} is no count as the rule shows it"
+                yield f"estimate {estimate.key!r}: {NOT_SHOWN}"
                 break
 
 
@@ -246,11 +248,11 @@ def text_problems(texts: Iterable[str], rule: Rule) -> Iterator[str]:
             people = _counts_people(after) and not _is_year(before, match[1])
             small = value <= rule.threshold and not match[2] and not NAMED.search(before)
             if people or small:
-                yield f"text {_around(text, match)!r}: {value:g} is no count as the rule shows it"
+                yield f"text {_around(text, match)!r}: {NOT_SHOWN}"
         for match in WORD.finditer(text):
             value, after = WORDS.index(match[0].lower()) + 1, text[match.end() :]
             if not rule.allows(value) and not RATE.match(after) and _counts_people(after):
-                yield f"text {_around(text, match)!r}: {value} is no count as the rule shows it"
+                yield f"text {_around(text, match)!r}: {NOT_SHOWN}"
 
 
 def _counts_things(after: str) -> bool:
@@ -286,7 +288,9 @@ def _is_year(before: str, digits: str) -> bool:
 
 
 def _around(text: str, match: re.Match[str]) -> str:
-    return text[max(match.start() - 20, 0) : match.end() + 25].strip()
+    """Return the words around a number without any: a page that fails shows its error."""
+    before, after = text[max(match.start() - 20, 0) : match.start()], text[match.end() :][:25]
+    return WORD.sub("…", re.sub(r"\d+", "…", f"{before}…{after}")).strip()
 
 
 def notebook_problems(notebook: Mapping[str, Any], rule: Rule) -> Iterator[str]:
