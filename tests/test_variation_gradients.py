@@ -198,3 +198,56 @@ def test_a_gradient_survives_json():
     result = within(cells())
 
     assert Result.loads(result.dumps()) == result
+
+
+def pairs(*numerators):
+    return pd.DataFrame(
+        {
+            "area_code": np.repeat(["A", "B", "C"], 2)[: len(numerators)],
+            "rank": [1, 2] * (len(numerators) // 2),
+            "numerator": numerators,
+            "denominator": 10,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("numerators", "measure"),
+    [
+        ((0, 10, 0, 10), "proportion"),
+        ((0, 5, 0, 5), "proportion"),
+        ((10, 5, 10, 5), "proportion"),
+        ((0, 5, 0, 7), "rate"),
+    ],
+)
+def test_events_at_one_end_of_the_order_are_a_reason_and_not_a_steep_slope(numerators, measure):
+    result = within(pairs(*numerators), measure=measure)
+
+    assert not result.known
+    assert "no slope can follow" in result.reason
+    assert result.table["numerator"].tolist() == [
+        numerators[0] + numerators[2],
+        numerators[1] + numerators[3],
+    ]
+
+
+@pytest.mark.parametrize("measure", ["proportion", "rate"])
+def test_one_area_with_events_at_both_ends_is_enough_for_a_slope(measure):
+    result = within(pairs(0, 5, 0, 5, 2, 4), measure=measure)
+
+    assert result["slope"].value > 0
+    assert result["slope"].se < 2
+
+
+def test_cells_that_are_all_suppressed_are_a_reason():
+    result = within(cells().assign(status="suppressed"))
+
+    assert result.reason == "fewer than two areas have figures in several groups"
+
+
+def test_a_cell_without_a_place_in_the_order_is_refused():
+    table = cells()
+    table["rank"] = table["rank"].astype(float).where(table.index != 3)
+
+    with pytest.raises(DataError, match=r"its place in 'rank'; rows \[3\] have none"):
+        within(table)

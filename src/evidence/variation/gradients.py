@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evidence.errors import require_choice, require_columns
+from evidence.errors import DataError, require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import OK, require_unique
+from evidence.variation.checks import OK, counts, require_unique
 
 Array = np.ndarray
 
@@ -73,7 +73,8 @@ def within_areas(
     Raises
     ------
     DataError
-        If columns are absent, cells repeat, counts are negative or a choice does not exist.
+        If columns are absent, cells repeat, a cell has no place in the order, counts are negative
+        or a choice does not exist.
 
     References
     ----------
@@ -84,12 +85,18 @@ def within_areas(
     require_choice(measure, ("proportion", "rate"), "measure")
     require_columns(table, (area_code, rank), "a gradient within areas")
     require_unique(table, [area_code, rank], "a gradient within areas")
+    order = counts(table, rank)
+    if np.isnan(order).any():
+        raise DataError(
+            f"every cell needs its place in {rank!r}; rows {np.flatnonzero(np.isnan(order))[:5]} "
+            "have none. Leave groups without an order out."
+        )
     bounded = measure == "proportion"
     x, n, reasons = rates.read_counts(table, numerator, denominator, status, bounded=bounded)
     cells = pd.DataFrame(
         {
             "area_code": table[area_code].astype("str").to_numpy(),
-            "rank": pd.to_numeric(table[rank]).to_numpy(dtype=float),
+            "rank": order,
             "numerator": x,
             "denominator": n,
             "known": reasons == OK,
@@ -108,8 +115,12 @@ def within_areas(
     }
     groups = _by_group(cells, measure, multiplier, level)
     used = _informative(cells, measure)
+    because = ""
     if used["area_code"].nunique() < 2 or len(used) < used["area_code"].nunique() + 2:
         because = "fewer than two areas have figures in several groups"
+    elif _apart(used, measure):
+        because = "in every area all events lie at one end of the order, which no slope can follow"
+    if because:
         return Result(
             text=f"{name}: gradient within areas not known: {because}.",
             table=groups,
@@ -145,7 +156,21 @@ def _informative(cells: pd.DataFrame, measure: str) -> pd.DataFrame:
     some = (grouped.size() > 1) & (sums["numerator"] > 0)
     if measure == "proportion":
         some &= sums["numerator"] < sums["denominator"]
-    return known[known["area_code"].map(some)].reset_index(drop=True)
+    return known[known["area_code"].isin(some.index[some])].reset_index(drop=True)
+
+
+def _apart(cells: pd.DataFrame, measure: str) -> bool:
+    """Whether events lie beyond all non-events in every area, so that no slope is the likeliest.
+
+    Albert and Anderson, Biometrika 1984;71:1-10. A rate counts no non-events: there all other
+    groups take their place.
+    """
+    without = cells["numerator"] < cells["denominator"]
+    others = cells[without] if measure == "proportion" else cells
+    events = cells[cells["numerator"] > 0].groupby("area_code")["rank"].agg(["min", "max"])
+    ends = others.groupby("area_code")["rank"].agg(["min", "max"])
+    after, before = events["min"] >= ends["max"], events["max"] <= ends["min"]
+    return bool(after.all() or before.all())
 
 
 @dataclass(frozen=True, slots=True)
