@@ -432,6 +432,16 @@ def test_an_area_without_peers_is_refused():
         plots.peers(funnel_result(), nearest(), "Z9")
 
 
+def test_charts_of_other_months_are_not_put_above_one_axis_of_time():
+    charts = chart_results()
+    months = pd.period_range("2022-01", periods=24, freq="M").strftime("%Y-%m")
+    rows = pd.DataFrame({"period": months, "value": 50})
+    charts["Later"] = limits.xmr(rows, direction_better="higher", unit="%")
+
+    with pytest.raises(DataError, match="Later has others than Ealing"):
+        plots.small_multiples(charts)
+
+
 def test_every_service_has_a_panel_and_only_the_one_that_moved_has_marks():
     picture = plots.small_multiples(chart_results())
     panels = [axes for axes in picture.figure.axes if axes.axison]

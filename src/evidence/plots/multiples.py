@@ -45,11 +45,12 @@ def small_multiples(charts: Mapping[str, Result]) -> Picture:
     Raises
     ------
     DataError
-        If there is no chart, or a result is another one.
+        If there is no chart, a result is another one, or charts span different periods.
     """
     known = {name: chart for name, chart in charts.items() if chart.known}
     if not known or any(chart.settings.get("method") != "xmr" for chart in known.values()):
         raise DataError("small multiples draw results of xmr; got another one or none.")
+    _require_one_time(known)
     asked = next(iter(known.values())).settings
     down = -(-len(charts) // ACROSS)
     shared = asked["unit"] == "%"
@@ -88,6 +89,17 @@ def small_multiples(charts: Mapping[str, Result]) -> Picture:
         columnspacing=1.0,
     )
     return Picture(figure, _multiples_alt(charts, asked))
+
+
+def _require_one_time(known: Mapping[str, Result]) -> None:
+    """Refuse charts whose panels could not stand above one axis of time."""
+    first, *others = ((name, chart.table["period"].tolist()) for name, chart in known.items())
+    apart = [name for name, periods in others if periods != first[1]]
+    if apart:
+        raise DataError(
+            f"small multiples share their periods; {words.listed(apart)} has others than "
+            f"{first[0]}. Give every series a row for each period."
+        )
 
 
 def _arrange(figure: Figure, down: int, shared: bool) -> None:
