@@ -213,6 +213,15 @@ def test_the_bootstrap_takes_its_seed():
     assert (one.low, one.high) != (other.low, other.high)
 
 
+def test_events_in_one_area_alone_have_a_variance_with_its_interval():
+    """A third of the samples of four areas hold none of them."""
+    table = small_areas(4).assign(observed=[0, 0, 0, 5], expected=2.0, population=1000)
+
+    variance = varied(table)["eb_variance"]
+
+    assert 0 <= variance.low <= variance.value <= variance.high
+
+
 LINEAGE = pd.DataFrame(
     {
         "from_code": ["07M", "07R", "08C", "93C", "07L"],

@@ -55,6 +55,13 @@ def test_the_gap_has_the_interval_of_newcombes_method():
     assert (gap.value, gap.low, gap.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
 
 
+def test_equal_figures_are_told_of_two_groups():
+    result = by_group({"age": groups(numerator=[50.0, 50, 9, np.nan])})
+
+    assert result["age.gap"].value == 0
+    assert "50.0\u00a0% (1 Least) to 50.0\u00a0% (2 Most) by age" in result.text
+
+
 def test_a_suppressed_group_stays_and_is_counted():
     result = by_group()
     row = result.table.set_index("group_code").loc["g4"]

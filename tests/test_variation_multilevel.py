@@ -192,11 +192,13 @@ def test_text_covariates_are_coded_against_their_first_value():
         ({}, {"family": "gamma"}, "family must be one of binomial, poisson, gaussian"),
         ({"events": 0}, {}, "events and, in a proportion, non-events"),
         ({}, {"quadrature": 0}, "quadrature must be 1 point or more"),
+        ({"practice": [None, *"ABCDEFGHIJK"]}, {}, r"every row needs its group; rows \[0\] have"),
+        ({}, {"family": "gaussian", "outcome": "flat"}, "values that vary; all 12 are 4"),
     ],
 )
 def test_wrong_input_is_refused_by_name(change, choices, words):
     with pytest.raises(DataError, match=words):
-        binomial(practices(groups=12).assign(**change), **choices)
+        binomial(practices(groups=12).assign(flat=4.0).assign(**change), **choices)
 
 
 def test_a_fit_survives_json_and_says_its_scale_and_approximation():

@@ -132,6 +132,11 @@ def test_no_area_with_every_age_band_is_refused():
         standardise.direct_rates(table)
 
 
+def test_a_standard_that_holds_nobody_is_refused():
+    with pytest.raises(DataError, match="must hold people; 'standard' is 0 in every band"):
+        standardise.direct_rates(two_bands().assign(standard=0))
+
+
 def test_an_indirect_ratio_is_observed_over_expected():
     """Expected 1000 × 20/2000 + 1000 × 60/2000 = 40; observed 50: 125."""
     row = standardise.indirect_ratios(two_bands(), multiplier=1000).iloc[0]

@@ -435,9 +435,11 @@ def _bootstrap(o: Array, e: Array, level: float, draws: int, seed: int) -> tuple
     """Return the percentile interval of the variance, areas drawn with replacement.
 
     The moment estimator of the same variance stands in for the likelihood's, which is too slow to
-    repeat; both agree closely where the variance is clear.
+    repeat; both agree closely where the variance is clear. Samples without any event know no
+    variance and are passed over.
     """
     chosen = np.random.default_rng(seed).integers(0, len(o), (draws, len(o)))
+    chosen = chosen[o[chosen].any(axis=1)]
     seen, due = o[chosen], e[chosen]
     mean = seen.sum(axis=1) / due.sum(axis=1)
     expected = due * mean[:, None]

@@ -125,11 +125,14 @@ def _figures(
 
 
 def _gap(part: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the smallest and the largest figure of the groups that are stated."""
+    """Return the rows of the smallest and the largest figure of the groups that are stated.
+
+    Of equal figures the first is the smallest and the last the largest: two groups, if all are.
+    """
     known = part[(part["rank"] > 0) & part["value"].notna()]
     if len(known) < 2:
         return known.iloc[:0]
-    return known.loc[[known["value"].idxmin(), known["value"].idxmax()]]
+    return known.loc[[known["value"].idxmin(), known["value"].iloc[::-1].idxmax()]]
 
 
 def _group_estimates(rows: pd.DataFrame, unit: str, about: dict[str, Any]) -> list[Estimate]:

@@ -87,8 +87,8 @@ def random_intercept(
     Raises
     ------
     DataError
-        If columns are absent or hold no numbers, counts are impossible, covariates are collinear,
-        or there are fewer than three groups.
+        If columns are absent or hold no numbers, counts are impossible, a measured value does not
+        vary, covariates are collinear, a row has no group, or there are fewer than three groups.
 
     References
     ----------
@@ -102,6 +102,11 @@ def random_intercept(
         raise DataError(f"quadrature must be 1 point or more; got {quadrature}. Use 1 for Laplace.")
     design, names = _design(table, covariates)
     codes, groups = pd.factorize(table[group], sort=True)
+    if (codes < 0).any():
+        raise DataError(
+            f"every row needs its group; rows {np.flatnonzero(codes < 0)[:5].tolist()} have none "
+            f"in {group!r}. Name it, or leave them out."
+        )
     if len(groups) < 3:
         raise DataError(f"a random intercept needs three groups or more; got {len(groups)}.")
     if family == "gaussian":
@@ -387,6 +392,10 @@ def _profile(
 def _gaussian(y: Array, design: Array, codes: Array, reml: bool, level: float | None) -> _Fit:
     if np.isnan(y).any():
         raise DataError("every row of a Gaussian model needs a value; some are missing. Drop them.")
+    if np.ptp(y) == 0:
+        raise DataError(
+            f"a Gaussian model needs values that vary; all {len(y)} are {y[0]:g}. Take another."
+        )
     model = _Balance(y, design, codes, reml)
     found = optimize.minimize_scalar(
         lambda log_ratio: model.deviance(np.exp(log_ratio)),

@@ -94,8 +94,9 @@ def direct_rates(
     Raises
     ------
     DataError
-        If columns are absent, counts are negative, or no area has every age band. An area that
-        lacks a band, or a count in it, has no figure: its status names the band.
+        If columns are absent, counts are negative, the standard holds nobody, or no area has every
+        age band. An area that lacks a band, or a count in it, has no figure: its status names the
+        band.
 
     References
     ----------
@@ -106,6 +107,11 @@ def direct_rates(
     require_level(level)
     cells = _cells(table, by, band, events, population, standard, frequency)
     lacking = _lacking(cells)
+    if not cells["standard"].any():
+        raise DataError(
+            f"a standard population must hold people; {standard!r} is 0 in every band. Take one "
+            "such as ESP2013."
+        )
     area, names = pd.factorize(cells["area"], sort=True)
     people = cells["population"].to_numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
