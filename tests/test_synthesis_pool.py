@@ -14,7 +14,7 @@ from evidence.errors import DataError
 from evidence.results import Result
 from evidence.synthesis.fit import fit, prediction_interval, tau2_interval
 from evidence.synthesis.heterogeneity import METHODS
-from evidence.synthesis.pool import pool, with_and_without
+from evidence.synthesis.pool import as_key, listed, pool, with_and_without
 from evidence.vocabulary import DESIGNS
 
 FAR = pd.DataFrame({"study": ["A", "B", "C"], "yi": [0.0, 1.0, 2.0], "vi": [0.1, 0.1, 0.1]})
@@ -235,6 +235,16 @@ def test_rows_without_an_effect_are_left_out_by_name():
 def test_wrong_input_is_refused_in_one_line(change, choices, message):
     with pytest.raises(DataError, match=message):
         pool(FAR.assign(**change), **(CHOICES | choices))
+
+
+def test_names_are_listed_as_in_a_sentence_and_fit_into_keys():
+    assert [listed(list(names)) for names in ("", "a", "ab", "abc")] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
+    assert as_key("CBT + SSRI, 2nd") == "CBT___SSRI__2nd"
 
 
 def test_results_survive_json_exactly():

@@ -13,7 +13,7 @@ from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
 from evidence.synthesis.fit import Fit, fit, quantile
 from evidence.synthesis.measures import peto_parts
-from evidence.synthesis.pool import decimals_for, number
+from evidence.synthesis.pool import decimals_for, first_coefficient, number
 from evidence.synthesis.regression import p_words
 from evidence.synthesis.weighting import Array
 
@@ -318,18 +318,13 @@ def trim_and_fill(
         return Result.could_not("Not trimmed and filled", f"{estimator} is not defined here")
     filled = fit(np.r_[y, added_y], np.r_[v, added_v], **chosen)
     missing = Estimate(key="missing", value=float(k0), se=se_k0, k=len(y))
-    pooled = Estimate(
-        key="filled",
-        value=filled.b[0],
-        low=filled.low[0],
-        high=filled.high[0],
-        se=filled.se[0],
-        level=level,
-        k=filled.k,
-    )
     return Result(
         text=_fill_text(k0, side, fit(y, v, **chosen), filled),
-        estimates=(missing, pooled, Estimate(key="tau2", value=filled.tau2, k=filled.k)),
+        estimates=(
+            missing,
+            first_coefficient("filled", filled),
+            Estimate(key="tau2", value=filled.tau2, k=filled.k),
+        ),
         table=pd.DataFrame({"yi": added_y, "vi": added_v}),
         settings={"estimator": estimator, "side": side, **chosen},
     )
@@ -440,17 +435,7 @@ def pet_peese(effects: pd.DataFrame, *, test_level: float = 0.1) -> Result:
     return Result(
         text=f"At infinite precision {chosen} expects {number(fitted.b[0], decimals)} "
         f"(95 % interval {limits}, {fitted.k} studies).",
-        estimates=(
-            Estimate(
-                key="conditional",
-                value=fitted.b[0],
-                low=fitted.low[0],
-                high=fitted.high[0],
-                se=fitted.se[0],
-                level=0.95,
-                k=fitted.k,
-            ),
-        ),
+        estimates=(first_coefficient("conditional", fitted),),
         table=pd.DataFrame([_precision_row(name, one) for name, one in fits.items()]),
         settings={"test_level": test_level, "chosen": chosen},
         cautions=tuple(few_study_cautions(fitted.k)),

@@ -6,7 +6,7 @@ stated and labelled ``by rule, not yet judged by a person``, or stays ``not rate
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
 from evidence.synthesis.measures import MEASURES
+from evidence.synthesis.pool import listed
 
 BY_RULE = "by rule, not yet judged by a person"
 
@@ -110,7 +111,7 @@ def risk_of_bias(judgements: pd.DataFrame) -> Result:
 def _bias_text(table: pd.DataFrame) -> str:
     counts = table["overall"].value_counts()
     order = [name for name in dict.fromkeys(sum(TOOLS.values(), ())) if name in counts]
-    listed = ", ".join(f"{name} in {counts[name]}" for name in order)
+    found = ", ".join(f"{name} in {counts[name]}" for name in order)
     by_rule = int((table["overall_basis"] == BY_RULE).sum())
     basis = f" The overall judgement is {BY_RULE}" if by_rule else ""
     share = f" in {by_rule} of them" if 0 < by_rule < len(table) else ""
@@ -119,7 +120,7 @@ def _bias_text(table: pd.DataFrame) -> str:
     )
     studies = f"{len(table)} stud{'ies' if len(table) != 1 else 'y'}"
     ending = f"{basis}{share}." if basis else ""
-    return f"{studies} judged by {tools}: overall risk of bias {listed}.{ending}"
+    return f"{studies} judged by {tools}: overall risk of bias {found}.{ending}"
 
 
 def from_items(
@@ -390,7 +391,7 @@ def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
     level = LEVELS[min(3, max(0, total))] if rated else "not rated"
     rules = [name for name, one in judgements.items() if one.source == BY_RULE]
     basis = f"{BY_RULE}: {', '.join(rules)}" if rules else "cited judgements"
-    reason = basis if rated else f"no judgement on {_and(open_domains)}"
+    reason = basis if rated else f"no judgement on {listed(open_domains)}"
     return Result(
         text=f"Certainty {level} ({reason})." if rated else f"Certainty {level}: {reason}.",
         table=table,
@@ -402,10 +403,6 @@ def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
         },
         cautions=(Caution("other", f"Judged {BY_RULE}: {', '.join(rules)}."),) if rules else (),
     )
-
-
-def _and(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
 
 
 def _graded(domain: str, judgement: Judgement | None) -> dict[str, Any]:

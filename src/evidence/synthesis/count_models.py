@@ -28,7 +28,13 @@ from evidence.synthesis.likelihoods import (
     standard_error,
 )
 from evidence.synthesis.measures import MEASURES
-from evidence.synthesis.pool import FEW_STUDIES, decimals_for, interval_words
+from evidence.synthesis.pool import (
+    AT_ZERO,
+    FEW_STUDIES,
+    decimals_for,
+    interval_words,
+    only_few,
+)
 from evidence.synthesis.rare import Counts, counts, pooled_counts
 from evidence.synthesis.regression import p_words
 from evidence.synthesis.study_effects import Arms, fixed_levels, random_levels
@@ -285,18 +291,7 @@ def _model_cautions(found: ModelFit, used: int, studies: int) -> list[Caution]:
             )
         )
     if used < FEW_STUDIES:
-        cautions.append(
-            Caution(
-                "few_studies",
-                f"Only {used} studies: how much they differ beyond chance is hardly known.",
-            )
-        )
+        cautions.append(only_few(used))
     if found.tau2 == 0 or found.correlation == 0:
-        cautions.append(
-            Caution(
-                "boundary",
-                "The estimated variance between studies is 0, its lowest possible value; that does "
-                "not show that the studies agree.",
-            )
-        )
+        cautions.append(AT_ZERO)
     return cautions

@@ -18,7 +18,7 @@ from scipy import special
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.synthesis.fit import fit
-from evidence.synthesis.pool import decimals_for, number, reader_scale
+from evidence.synthesis.pool import as_key, decimals_for, number, reader_scale
 from evidence.synthesis.weighting import Array
 
 BATCHED = ("REML", "ML", "PM", "EB", "DL", "HE", "HS", "SJ")
@@ -425,7 +425,7 @@ def _multiverse_estimates(
     ]
     flips = (
         Estimate(
-            key="flips." + "".join(c if c.isalnum() else "_" for c in factor),
+            key="flips." + as_key(factor),
             value=_flips(table, factor, factors, null),
             unit="%",
         )

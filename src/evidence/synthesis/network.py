@@ -24,6 +24,7 @@ from evidence.synthesis.effects import effect_sizes
 from evidence.synthesis.fit import quantile, two_sided
 from evidence.synthesis.measures import MEASURES
 from evidence.synthesis.pool import (
+    as_key,
     decimals_for,
     interval_words,
     reader_scale,
@@ -655,10 +656,6 @@ def network_pool(
     )
 
 
-def _key(name: str) -> str:
-    return "".join(char if char.isalnum() else "_" for char in name)
-
-
 def _network_estimates(
     fit: Weighted,
     parts: Decomposition,
@@ -679,7 +676,7 @@ def _network_estimates(
             limits = reader_scale(value, value - half, value + half, measure)
             found.append(
                 Estimate(
-                    key=f"vs.{_key(name)}",
+                    key=f"vs.{as_key(name)}",
                     **limits,
                     level=level,
                     measure=measure,
@@ -687,7 +684,7 @@ def _network_estimates(
                     k=k,
                 )
             )
-        found.append(Estimate(key=f"P.{_key(name)}", value=scores[row]))
+        found.append(Estimate(key=f"P.{as_key(name)}", value=scores[row]))
     q, df = parts.total
     between, between_df = parts.between
     numbers = {
@@ -712,7 +709,7 @@ def _network_text(
     found = {estimate.key: estimate for estimate in estimates}
     subject = f"{outcome}: " if outcome else ""
     words = f"{subject}{len(network.arms)} studies of {len(network.treatments)} treatments; "
-    against = found.get(f"vs.{_key(best)}")
+    against = found.get(f"vs.{as_key(best)}")
     if against is None:
         return f"{words}none ranks above the reference {best}."
     limits = interval_words(against, decimals_for(against.low, against.high))

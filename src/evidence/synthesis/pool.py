@@ -26,6 +26,13 @@ PREDICTION_STUDIES, PREDICTION_I2 = 20, 50.0
 FAR_APART = 1e7
 """Beyond this ratio of the largest to the smallest sampling variance one study decides all."""
 
+AT_ZERO = Caution(
+    "boundary",
+    "The estimated variance between studies is 0, its lowest possible value; that does not show "
+    "that the studies agree.",
+)
+"""What must be said of a between-study variance at the end of its range."""
+
 UNCONTROLLED = ("before_after", "descriptive")
 
 DESIGN_NAMES = {
@@ -433,6 +440,19 @@ def _counted(effects: pd.DataFrame, people: str) -> Array:
     return np.asarray(pd.to_numeric(effects[people]).to_numpy(float, na_value=np.nan))
 
 
+def first_coefficient(key: str, fitted: Fit) -> Estimate:
+    """Return the first coefficient of a fit with its interval, on the scale of the analysis."""
+    return Estimate(
+        key=key,
+        value=fitted.b[0],
+        low=fitted.low[0],
+        high=fitted.high[0],
+        se=fitted.se[0],
+        level=fitted.level,
+        k=fitted.k,
+    )
+
+
 def _people(effects: pd.DataFrame, counts: Any, study: str) -> float | None:
     """Return the number of people where every study gives it and none is counted twice."""
     if counts is None or np.isnan(counts).any() or effects[study].duplicated().any():
@@ -561,12 +581,7 @@ def _study_cautions(k: int, effects: pd.DataFrame, study: str, about: About) -> 
     if k == 1:
         found.append(Caution("few_studies", "One study: nothing was pooled."))
     elif k < FEW_STUDIES:
-        found.append(
-            Caution(
-                "few_studies",
-                f"Only {k} studies: how much they differ beyond chance is hardly known.",
-            )
-        )
+        found.append(only_few(k))
     if about.design in UNCONTROLLED:
         found.append(
             Caution(
@@ -576,6 +591,13 @@ def _study_cautions(k: int, effects: pd.DataFrame, study: str, about: About) -> 
             )
         )
     return found
+
+
+def only_few(k: int) -> Caution:
+    """Return what must be said of fewer than `FEW_STUDIES` studies."""
+    return Caution(
+        "few_studies", f"Only {k} studies: how much they differ beyond chance is hardly known."
+    )
 
 
 def _left_out_caution(left_out: list[str]) -> list[Caution]:
@@ -593,13 +615,7 @@ def _interval_cautions(fitted: Fit) -> list[Caution]:
         return []
     found = []
     if fitted.tau2 == 0 and fitted.k > 1:
-        found.append(
-            Caution(
-                "boundary",
-                "The estimated variance between studies is 0, its lowest possible value; that does "
-                "not show that the studies agree.",
-            )
-        )
+        found.append(AT_ZERO)
     raw = fitted.weighted.rss / max(fitted.studies.df, 1)
     if fitted.test == "hartung_knapp" and fitted.studies.df and raw < 1:
         found.append(_floor_caution(fitted, raw))
@@ -704,3 +720,13 @@ def interval_words(estimate: Estimate, decimals: int) -> str:
     level = f"{100 * (estimate.level or 0.95):g} %"
     limits = f"{number(estimate.low, decimals)} to {number(estimate.high, decimals)}"
     return f"{number(estimate.value, decimals)} ({level} interval {limits})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return ``a``, ``a and b`` or ``a, b and c``."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def as_key(name: str) -> str:
+    """Return a name as part of an estimate's key: letters and digits stay, the rest is ``_``."""
+    return "".join(char if char.isalnum() else "_" for char in name)

@@ -16,7 +16,14 @@ from scipy import special
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
 from evidence.synthesis.fit import Fit, fit, kenward_roger_omnibus
-from evidence.synthesis.pool import decimals_for, no_interval, number
+from evidence.synthesis.pool import (
+    as_key,
+    decimals_for,
+    first_coefficient,
+    listed,
+    no_interval,
+    number,
+)
 from evidence.synthesis.weighting import Array
 
 STUDIES_PER_MODERATOR = 10
@@ -261,12 +268,9 @@ def coefficient_table(fitted: Fit, names: Sequence[str]) -> pd.DataFrame:
 
 
 def _terms(table: pd.DataFrame, fitted: Fit) -> list[Estimate]:
-    keys = [
-        "".join(char if char.isalnum() else "_" for char in str(term)) for term in table["term"]
-    ]
     return [
         Estimate(
-            key=f"b.{key}",
+            key="b." + as_key(row.term),
             value=row.value,
             low=row.low,
             high=row.high,
@@ -274,7 +278,7 @@ def _terms(table: pd.DataFrame, fitted: Fit) -> list[Estimate]:
             level=fitted.level,
             k=fitted.k,
         )
-        for key, row in zip(keys, table.itertuples(), strict=True)
+        for row in table.itertuples()
     ]
 
 
@@ -301,8 +305,7 @@ def _regression_text(moderators: Sequence[str], fitted: Fit, null: Fit) -> str:
     _, p = wald(fitted, range(1, len(fitted.b)))
     share = explained(fitted, null)
     verdict = "differ" if p < 1 - fitted.level else "do not clearly differ"
-    listed = " and ".join(filter(None, [", ".join(moderators[:-1]), moderators[-1]]))
-    words = f"{fitted.k} studies: effects {verdict} by {listed} (p {p_words(p)})"
+    words = f"{fitted.k} studies: effects {verdict} by {listed(moderators)} (p {p_words(p)})"
     return (
         f"{words}." if share is None else f"{words}; it accounts for {share:.0f} % of the variance."
     )
@@ -504,18 +507,7 @@ def _subgroup_row(name: str, fitted: Fit) -> dict[str, Any]:
 
 
 def _subgroup_estimates(fits: dict[str, Fit]) -> list[Estimate]:
-    return [
-        Estimate(
-            key="group." + "".join(char if char.isalnum() else "_" for char in name),
-            value=fitted.b[0],
-            low=fitted.low[0],
-            high=fitted.high[0],
-            se=fitted.se[0],
-            level=fitted.level,
-            k=fitted.k,
-        )
-        for name, fitted in fits.items()
-    ]
+    return [first_coefficient("group." + as_key(name), fitted) for name, fitted in fits.items()]
 
 
 def _subgroup_text(by: str, fits: dict[str, Fit], p: float, level: float) -> str:

@@ -22,6 +22,7 @@ from evidence.synthesis.pool import (
     DESIGN_NAMES,
     decimals_for,
     interval_words,
+    listed,
     measure_name,
     number,
     reader_scale,
@@ -460,7 +461,7 @@ def _cautions(table: _Table, fitted: MultivariateFit) -> list[Caution]:
         found.append(
             Caution(
                 "few_studies",
-                f"Fewer than {FEW_CLUSTERS} studies report {_listed(few)}: how far effects vary "
+                f"Fewer than {FEW_CLUSTERS} studies report {listed(few)}: how far effects vary "
                 "between studies, and together, is poorly known.",
             )
         )
@@ -475,7 +476,7 @@ def _boundary_cautions(table: _Table, fitted: MultivariateFit) -> list[Caution]:
     still = [name for name, moves in zip(table.names, varies, strict=True) if not moves]
     found = []
     if still:
-        text = f"The variance of {_listed(still)} between studies is estimated as 0"
+        text = f"The variance of {listed(still)} between studies is estimated as 0"
         found.append(Caution("boundary", f"{text}, its lowest value."))
     extreme = [
         (one, other)
@@ -496,7 +497,3 @@ def _boundary_cautions(table: _Table, fitted: MultivariateFit) -> list[Caution]:
         text = "The correlations between studies are at the edge of what is possible together."
         found.append(Caution("boundary", text))
     return found
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -11,7 +11,7 @@ from evidence.errors import DataError
 from evidence.results import Direction, Estimate, Result
 from evidence.synthesis.measures import MEASURES
 from evidence.synthesis.natural import share_above_control_mean
-from evidence.synthesis.pool import decimals_for, number
+from evidence.synthesis.pool import as_key, decimals_for, number
 
 COLUMNS = ("name", "k", "value", "low", "high", "reading", "of_100", "because")
 
@@ -93,18 +93,14 @@ def side_by_side(
 def ranked(network: Result) -> list[str]:
     """Return the treatments of a network meta-analysis by their P-scores, highest first."""
     names = list(dict.fromkeys(network.table["treatment"]))
-    scores = {name: network["P." + _plain(name)].value or 0.0 for name in names}
+    scores = {name: network["P." + as_key(name)].value or 0.0 for name in names}
     return sorted(names, key=lambda name: -scores[name])
 
 
 def against_reference(network: Result) -> dict[str, tuple[Result, str]]:
     """Return each treatment's effect against the reference as `side_by_side` takes it, ranked."""
     names = [name for name in ranked(network) if name != network.settings["reference"]]
-    return {name: (network, "vs." + _plain(name)) for name in names}
-
-
-def _plain(name: str) -> str:
-    return "".join(char if char.isalnum() else "_" for char in name)
+    return {name: (network, "vs." + as_key(name)) for name in names}
 
 
 def _row(
@@ -169,7 +165,7 @@ def _text(table: pd.DataFrame, what: str) -> str:
 def _estimates(found: Mapping[str, tuple[Result, str]], table: pd.DataFrame) -> list[Estimate]:
     return [
         Estimate(
-            key="row." + _plain(name),
+            key="row." + as_key(name),
             value=one.value,
             low=one.low,
             high=one.high,

@@ -13,7 +13,7 @@ from evidence.errors import DataError
 from evidence.results import Direction, Estimate, Result
 from evidence.synthesis.effects import one_per_study
 from evidence.synthesis.many import FACTOR_COLUMNS, kept_rows, multiverse
-from evidence.synthesis.pool import number
+from evidence.synthesis.pool import as_key, number
 
 ESTIMATOR, TEST, CORRELATION = "estimator", "test", "within_study_correlation"
 
@@ -167,7 +167,7 @@ def moved_by(universe: Result) -> Result:
             "factor": WORDS.get(name, name.replace("_", " ")),
             "choices": ", ".join(listed[name]),
             "moves": _moves(universe.table, name, factors),
-            "flips": universe["flips." + _plain(name)].value,
+            "flips": universe["flips." + as_key(name)].value,
             "reason": universe.settings["reasons"][name],
         }
         for name in factors
@@ -178,15 +178,11 @@ def moved_by(universe: Result) -> Result:
     return Result(
         text=_moved_text(table),
         estimates=tuple(
-            Estimate(key="moves." + _plain(name), value=row["moves"])
+            Estimate(key="moves." + as_key(name), value=row["moves"])
             for name, row in zip(factors, rows, strict=True)
         ),
         table=table,
     )
-
-
-def _plain(name: str) -> str:
-    return "".join(char if char.isalnum() else "_" for char in name)
 
 
 def _moves(table: pd.DataFrame, factor: str, factors: Sequence[str]) -> float:
