@@ -72,6 +72,46 @@ BREAKS = {
         "must be [low, high]",
     ),
     "no interval at all": ("    interval: [0.48, 0.76]\n", "", "interval", "must be given"),
+    "limits without end": (
+        "interval: [0.48, 0.76]",
+        "interval: [-.inf, .inf]\n    scale: asymmetric",
+        "interval",
+        "must be [low, high]",
+    ),
+    "a ratio below 0": (
+        "estimate: 0.61\n    interval: [0.48, 0.76]",
+        "estimate: -0.61\n    interval: not stated",
+        "estimate",
+        "possible for a RR",
+    ),
+    "a share over all": (
+        "measure: change\n    unit: detentions\n    estimate: -63",
+        "measure: percentage\n    unit: '%'\n    estimate: 163",
+        "estimate",
+        "possible for a percentage: 0 to 100",
+    ),
+    "a count below 0": (
+        "measure: change\n    unit: detentions",
+        "measure: count\n    unit: detentions",
+        "estimate",
+        "possible for a count",
+    ),
+    "decimals before the point": ("decimals: 2", "decimals: -400", "decimals", "0 to 6"),
+    "decimals without end": ("decimals: 2", "decimals: 400", "decimals", "0 to 6"),
+    "an outcome twice": ("id: custody", "id: detentions", "outcomes", "'detentions' comes twice"),
+    "a lesson twice": ("lessons: [L7, L8]", "lessons: [L7, L7]", "lessons", "'L7' comes twice"),
+    "a borough twice": (
+        "boroughs: []",
+        "boroughs: [E09000007, E09000007]",
+        "boroughs",
+        "'E09000007' comes twice",
+    ),
+    "a character that nobody sees": (
+        "title: Street triage, Sussex",
+        'title: "Street \\e[31mtriage"',
+        "title",
+        "nobody sees",
+    ),
     "a number of people that is none": ("n: 312", "n: 0", "n", "must be a positive number"),
     "a key that nobody knows": ("status: unknown", "state: unknown", "status", "it is missing"),
     "no source": (
@@ -282,6 +322,46 @@ def test_a_share_above_1_is_refused(copy):
     broken(copy, "data/definitions/gain.yml", "value: 0.10", "value: 10")
     with pytest.raises(CatalogueError, match="must lie between 0 and 1"):
         practice.targets()
+
+
+def read_definitions():
+    practice.framework("actors")
+    practice.registers()
+    practice.targets()
+    practice.plain_words()
+    registry.effects()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("gain", "value: 0.10", "value: 0", "reach.value must lie between 0 and 1, and not be 0"),
+        ("gain", "baseline: {value: 0.50", "baseline: {value: 1", "must be below 1"),
+        ("gain", "      treatment: UC\n", "", "baseline.treatment must be given"),
+        ("gain", "within_months: 6", "within_months: -6", "within_months must be 1 or more"),
+        ("gain", 'psychosis: "the same people"', "psychosis: 3", "populations must map to texts"),
+        ("gain", "relapse of depression, months: not stated", "relapse, months: [1]", "months"),
+        ("gain", "depression-register: adults", "depression-register: [adults] #", "registers"),
+        ("gain", "effect: archer_dep_short_rr", "effect: archer", "'archer' is none"),
+        ("interventions", 'TAU: "treatment as usual"', "TAU: [a]", "words must map to texts"),
+        ("frameworks", "id: A2", "id: A1", "'A1' comes twice"),
+    ],
+)
+def test_a_wrong_definition_of_practice_is_refused_by_key(copy, file, old, new, said):
+    broken(copy, f"data/definitions/{file}.yml", old, new)
+    with pytest.raises(CatalogueError) as told:
+        read_definitions()
+    assert said in str(told.value)
+
+
+def test_a_baseline_from_a_table_without_arms_is_refused(copy):
+    shutil.copytree(ROOT / "data/raw/population", copy / "data/raw/population")
+    broken(
+        copy, "data/definitions/gain.yml", "reviews/primary_care_depression_network", "population"
+    )
+    stated = practice.target("newly-diagnosed-depression")
+    with pytest.raises(DataError, match="population has no column treatment, responders, n"):
+        registry.shares(stated)
 
 
 def test_a_target_without_a_direction_is_refused(copy):

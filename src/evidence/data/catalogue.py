@@ -636,7 +636,7 @@ def _part(fields: Fields) -> Part:
         value=fields.text("value"),
         area=fields.text("area", default="area_code"),
         period=fields.text("period", default="period"),
-        period_map=fields.mapping("period_map", default={}),
+        period_map=fields.words("period_map", default={}),
     )
     fields.done()
     _check_part(fields, part)

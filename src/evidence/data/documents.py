@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,11 @@ MOST_DIGITS = 18
 """Digits of a whole number that tables can hold, too (int64)."""
 LONGEST_SHOWN = 200
 """Characters of a wrong value that a message shows."""
+
+UNSEEN = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffd]"
+)
+"""Characters of control, of no width, that turn the order of reading, or that stand for damage."""
 
 _REQUIRED: Any = object()
 
@@ -206,6 +212,8 @@ class Fields:
             return default
         if not isinstance(value, str) or not value.strip():
             raise self.refuse(key, "must be text", "Write the text, in quotes if it is a number.")
+        if UNSEEN.search(value.strip()):
+            raise self.refuse(key, "must hold no characters that nobody sees", "Write it again.")
         known = list(allowed)
         if known and value not in known:
             do = nearest(value, known, "Choose one of them.")
@@ -217,6 +225,8 @@ class Fields:
         value = self._take(key, default, "must be a list of texts")
         if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
             raise self.refuse(key, "must be a list of texts", "Write it as [a, b].")
+        if any(UNSEEN.search(text.strip()) for text in value):
+            raise self.refuse(key, "must hold no characters that nobody sees", "Write it again.")
         return tuple(value)
 
     def number(self, key: str, default: float | None = _REQUIRED) -> float | None:
@@ -254,6 +264,13 @@ class Fields:
         if not isinstance(value, Mapping):
             raise self.refuse(key, "must be a mapping", "Write it as {key: value}.")
         return {str(name): _plain(item) for name, item in value.items()}
+
+    def words(self, key: str, default: Mapping[str, str] = _REQUIRED) -> dict[str, str]:
+        """Return a mapping whose keys are free and whose values are texts."""
+        found = self.mapping(key, default)
+        if not all(isinstance(value, str) for value in found.values()):
+            raise self.refuse(key, "must map to texts", "Put numbers and dates in quotes.")
+        return found
 
     def inside(self, key: str) -> Fields:
         """Return the fields of a mapping under `key`."""

@@ -30,6 +30,17 @@ SCALES = {
 }
 """Measures of an outcome and the scale on which an interval lies evenly about its estimate."""
 
+POSSIBLE = {
+    "RR": (0, math.inf),
+    "OR": (0, math.inf),
+    "HR": (0, math.inf),
+    "RD": (-1, 1),
+    "count": (0, math.inf),
+    "percentage": (0, 100),
+}
+"""Measures that cannot take every value, and the least and most they can be."""
+
+MOST_DECIMALS = 6
 READINGS = (
     "better",
     "worse",
@@ -251,7 +262,7 @@ def design_words() -> dict[str, str]:
 
 def plain_words() -> dict[str, str]:
     """Return how terse words of published_syntheses are written for readers."""
-    return dict(read(_definitions("interventions")).mapping("words"))
+    return read(_definitions("interventions")).words("words")
 
 
 def registers() -> dict[str, str]:
@@ -265,7 +276,7 @@ def registers() -> dict[str, str]:
         If one is no indicator.
     """
     fields = read(_definitions("gain"))
-    found = dict(fields.mapping("registers"))
+    found = fields.words("registers")
     known = catalogue.indicators()
     for id in found:
         if id not in known:
@@ -313,7 +324,10 @@ def outcome_words() -> dict[str, tuple[str, str, str]]:
     found = {}
     for text in inside.data:
         each = inside.inside(text)
-        found[text] = (each.text("outcome"), str(each.plain("months")), each.text("words"))
+        months = each.plain("months")
+        if isinstance(months, bool) or not isinstance(months, (int, str)):
+            raise each.refuse("months", "must be a whole number, or words such as 'not stated'")
+        found[text] = (each.text("outcome"), str(months), each.text("words"))
         each.done()
     return found
 
@@ -333,7 +347,9 @@ def framework(id: str) -> list[Entry]:
             f"{nearest(id, fields.data)}"
         )
     inside = fields.inside(id)
-    return [_entry(each, inside.text("source")) for each in inside.each("items")]
+    found = [_entry(each, inside.text("source")) for each in inside.each("items")]
+    _refuse_repeats(inside, "items", [each.id for each in found])
+    return found
 
 
 def entry(id: str) -> Entry:
@@ -402,7 +418,8 @@ def _case(fields: Fields, known: _Known) -> Case:
     if not tags.lessons:
         raise fields.refuse("lessons", "must name at least one lesson", f"Use {_KINDS['lessons']}.")
     design, n = fields.text("design", allowed=DESIGNS), _people(fields)
-    source = fields.text("source")
+    source, outcomes = fields.text("source"), fields.each("outcomes")
+    _refuse_repeats(fields, "outcomes", [each.text("id") for each in outcomes])
     found = Case(
         id=fields.text("id"),
         title=fields.text("title"),
@@ -416,7 +433,7 @@ def _case(fields: Fields, known: _Known) -> Case:
         comparator=fields.text("comparator"),
         population=fields.text("population"),
         n=n,
-        findings=tuple(_case_outcome(each, design, n, source) for each in fields.each("outcomes")),
+        findings=tuple(_case_outcome(each, design, n, source) for each in outcomes),
         cost=fields.text("cost"),
         contact_role=fields.text("contact_role"),
         transferability=fields.text("transferability"),
@@ -433,6 +450,7 @@ def _tags(fields: Fields, known: _Known) -> Tags:
 
 def _tagged(fields: Fields, kind: str, known: _Known) -> tuple[str, ...]:
     ids = fields.texts(kind)
+    _refuse_repeats(fields, kind, ids)
     for id in ids:
         if id not in known[kind]:
             raise fields.refuse(
@@ -445,6 +463,7 @@ def _tagged(fields: Fields, kind: str, known: _Known) -> tuple[str, ...]:
 
 def _boroughs(fields: Fields, known: _Known) -> tuple[str, ...]:
     codes = fields.texts("boroughs")
+    _refuse_repeats(fields, "boroughs", codes)
     for code in codes:
         if code not in known["boroughs"]:
             raise fields.refuse(
@@ -506,6 +525,8 @@ def _statement(fields: Fields) -> Finding:
 def _figures(fields: Fields) -> dict[str, Any]:
     measure = fields.text("measure", allowed=SCALES)
     decimals = fields.integer("decimals") or 0
+    if not 0 <= decimals <= MOST_DECIMALS:
+        raise fields.refuse("decimals", f"must be digits after the point, 0 to {MOST_DECIMALS}")
     unit = "" if fields.data.get("unit") == "" else fields.text("unit", "")
     fields.has("unit")
     scale = fields.text("scale", SCALES[measure], allowed=("natural", "log", "asymmetric"))
@@ -513,11 +534,14 @@ def _figures(fields: Fields) -> dict[str, Any]:
     if fields.plain("estimate") == NOT_ESTIMABLE:
         return {**stated, "because": fields.text("because"), "reading": NOT_ESTIMABLE}
     estimate = fields.number("estimate")
+    least, most = POSSIBLE.get(measure, (-math.inf, math.inf))
+    if estimate is None or not least <= estimate <= most:
+        raise fields.refuse("estimate", f"must be possible for a {measure}: {least} to {most}")
     stated["estimate"] = estimate
     if fields.plain("interval") == NOT_STATED:
         return stated
     low, high = _interval(fields)
-    if estimate is None or not fits(estimate, low, high, decimals, scale):
+    if not fits(estimate, low, high, decimals, scale):
         raise fields.refuse(
             "interval",
             f"must fit the estimate {estimate:g} on the {scale} scale, but for the rounding of "
@@ -533,6 +557,7 @@ def _interval(fields: Fields) -> tuple[float, float]:
         not isinstance(pair, list)
         or len(pair) != 2
         or not all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in pair)
+        or not all(math.isfinite(x) for x in pair)
         or pair[0] > pair[1]
     ):
         raise fields.refuse("interval", "must be [low, high] or 'not stated'")
@@ -583,9 +608,9 @@ def _target(fields: Fields) -> Target:
         direction_better=fields.text("direction_better", allowed=("higher", "lower")),
         gained=fields.text("gained"),
         scale_outcome=fields.text("scale_outcome", ""),
-        populations=fields.mapping("populations"),
-        comparators=fields.mapping("comparators"),
-        within_months=None if months == "any" else fields.integer("within_months"),
+        populations=fields.words("populations"),
+        comparators=fields.words("comparators"),
+        within_months=None if months == "any" else _months(fields),
         time_reason=fields.text("time_reason"),
         eligible_share=_share(fields, "eligible_share") if counted else None,
         reach=_share(fields, "reach") if counted else None,
@@ -599,6 +624,13 @@ def _target(fields: Fields) -> Target:
     return found
 
 
+def _months(fields: Fields) -> int:
+    months = fields.integer("within_months") or 0
+    if months < 1:
+        raise fields.refuse("within_months", "must be 1 or more, or any")
+    return months
+
+
 def _share(fields: Fields, key: str) -> Share:
     inside = fields.inside(key)
     found = Share(
@@ -610,8 +642,12 @@ def _share(fields: Fields, key: str) -> Share:
     inside.done()
     if found.value is None and not found.dataset:
         raise inside.refuse("value", "must be a number, or a dataset must be named")
-    if found.value is not None and not 0 <= found.value <= 1:
-        raise inside.refuse("value", "must lie between 0 and 1")
+    if found.dataset and not found.treatment:
+        raise inside.refuse("treatment", "must be given for a dataset")
+    if found.value is not None and not 0 < found.value <= 1:
+        raise inside.refuse("value", "must lie between 0 and 1, and not be 0")
+    if key == "baseline" and found.value == 1:
+        raise inside.refuse("value", "must be below 1, so that somebody can gain")
     return found
 
 

@@ -81,6 +81,7 @@ def effects() -> pd.DataFrame:
     owner = _owners(practice.interventions(), practice.cases())
     _require_known(table["id"], owner, "effects of an intervention or case")
     _refuse_unknown_effects(owner, set(table["id"]))
+    _refuse_unknown_effects([each.effect for each in practice.targets()], set(table["id"]))
     return table.assign(
         tier=table["design"].map(designs),
         outcome_is=[outcomes[text][0] for text in table["outcome"]],
@@ -301,6 +302,12 @@ def share(stated: Share, override: float = 0.0) -> dict[str, Any]:
     if stated.value is not None:
         return {"value": stated.value, "low": None, "high": None, "basis": stated.basis}
     arms = load(stated.dataset)
+    absent = [name for name in ("treatment", "responders", "n") if name not in arms.columns]
+    if absent:
+        raise DataError(
+            f"a baseline is read from a table of arms; {stated.dataset} has no column "
+            f"{', '.join(absent)}. Correct data/definitions/gain.yml."
+        )
     arms = arms[arms["treatment"] == stated.treatment]
     if arms.empty:
         raise DataError(
@@ -391,7 +398,7 @@ def _refuse_unknown_effects(owners: Iterable[str], known: set[str]) -> None:
     for effect in owners:
         if effect not in known:
             raise CatalogueError(
-                f"an effect named in interventions.yml or a case must be a row of {EFFECTS}; "
+                f"an effect named in interventions.yml, gain.yml or a case must be in {EFFECTS}; "
                 f"{effect!r} is none. Correct it."
             )
 

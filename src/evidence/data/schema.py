@@ -10,7 +10,7 @@ import pandas as pd
 
 from evidence.data.catalogue import areas
 from evidence.data.definitions import Column, Dataset, Table
-from evidence.data.documents import nearest
+from evidence.data.documents import UNSEEN, nearest
 from evidence.data.reading import Problem, TextTable
 
 _PATTERNS = {
@@ -25,7 +25,6 @@ _WORDS = {
 }
 _LONGEST_NUMBER = 40
 _LONGEST_SHOWN = 60
-_UNSEEN = r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffd]"
 _FORMULA = r"(?s)[=+@].*|-.*[A-Za-z(].*"
 _USUAL_CODES = ("*", "NULL", "c", ":", "-", "..", "n/a")
 
@@ -190,7 +189,7 @@ def _text_problems(sheet: Sheet, column: Column, cells: pd.Series) -> list[Probl
     checks = (
         (cells != cells.str.strip(), "begin or end with a space", "Remove the space."),
         (
-            cells.str.contains(_UNSEEN),
+            cells.str.contains(UNSEEN.pattern),
             "hold characters that nobody sees or that stand for damage",
             "Export the table again as UTF-8, or remove them.",
         ),
