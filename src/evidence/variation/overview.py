@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,9 +16,6 @@ from evidence.variation.spc import SIGNALS
 
 RARE = 0.1
 """Up to this share of all, chance moves counts like rare events (Poisson) within a tenth."""
-
-MONTH = r"\((\d{4}[^)]*)\)"
-"""The month in the label of a break, as `services` writes it."""
 
 RECENT = 12
 """Last months of a series in which a signal counts as recent."""
@@ -246,7 +242,7 @@ def services(charts: Mapping[str, Result], *, indicator: str = "", unit: str = "
         ),
         table=table,
         settings={"method": "services", "indicator": indicator, "unit": unit, "recent": RECENT},
-        cautions=_service_doubts(table),
+        cautions=_service_doubts(table, charts),
     )
 
 
@@ -311,7 +307,7 @@ def _service_words(counted: dict[str, int], name: str) -> str:
     )
 
 
-def _service_doubts(table: pd.DataFrame) -> tuple[Caution, ...]:
+def _service_doubts(table: pd.DataFrame, charts: Mapping[str, Result]) -> tuple[Caution, ...]:
     doubts = [
         Caution(
             "multiple_testing",
@@ -319,11 +315,9 @@ def _service_doubts(table: pd.DataFrame) -> tuple[Caution, ...]:
             "looked at together: some signals arise by chance in every one of them.",
         )
     ]
-    broken = [
-        f"{row.service} ({', '.join(re.findall(MONTH, row.breaks))})"
-        for row in table.itertuples()
-        if row.breaks
-    ]
+    rows = {name: chart.table for name, chart in charts.items() if chart.known}
+    changed = {name: one.loc[one["event"] != "", "period"].tolist() for name, one in rows.items()}
+    broken = [f"{name} ({', '.join(months)})" for name, months in changed.items() if months]
     if broken:
         doubts.append(
             Caution(
