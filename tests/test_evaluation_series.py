@@ -497,6 +497,7 @@ def test_a_result_survives_json():
             "at least 3 points more than the 8 coefficients",
         ),
         (months(noisy()), ask(), {"harmonics": 6}, "columns of a model must differ"),
+        (months(noisy()), ask(), {"harmonics": -1}, "harmonics must be 0 pairs or more; got -1"),
         (
             pd.concat([months(noisy())] * 2),
             ask(),

@@ -16,6 +16,7 @@ from evidence.evaluation.checks import (
     LEAST_POINTS,
     PER_CENT,
     PLACEBO_POINTS,
+    SIZE,
     WINDOW,
     Check,
     Question,
@@ -438,6 +439,8 @@ def _read(
     require_choice(change, CHANGES, "change")
     kinds = models.POISSON if family == "poisson" else models.LINEAR
     require_choice(errors or kinds[0], kinds, "errors")
+    if harmonics < 0:
+        raise DataError(f"harmonics must be 0 pairs or more; got {harmonics}. Take 1 or 2.")
     rows = table.assign(_at=count_periods(table[period])).sort_values("_at", kind="stable")
     at, y = rows["_at"].to_numpy(), numbers_of(rows, value)
     if len(set(at)) < len(at):
@@ -712,7 +715,7 @@ def _straight(earlier: _Series) -> Check:
             check=name, outcome="not possible", found=f"only {count} points before the event"
         )
     bend = fit.contrasts(np.eye(design.shape[1])[-1:])
-    straight = bend.p[0] >= 0.05
+    straight = bend.p[0] >= SIZE
     return Check(
         check=name,
         outcome="passed" if straight else "failed",
