@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tracemalloc
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from evidence import data
+from evidence.data import files
 from evidence.errors import CatalogueError, DataError, EvidenceError
 
 SOUND = Path(__file__).parent / "broken_tables" / "sound"
@@ -555,6 +557,49 @@ def test_check_finds_every_problem_of_every_file(workbook):
     found = "\n".join(data.check())
     for words in ("at least 0", "'no'", "'?'", "stray.csv"):
         assert words in found
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("clinics/counts.xlsx", "every table must be stated in dataset.yml"),
+        ("clinics/COUNTS.CSV", "every table must be stated in dataset.yml"),
+        ("patients/list.csv", "must lie beside a dataset.yml"),
+        ("patients/more/list.tsv", "must lie beside a dataset.yml"),
+        ("list.csv", "must lie beside a dataset.yml"),
+        ("practice/list.csv", "must lie beside a dataset.yml"),
+    ],
+)
+def test_a_file_that_nothing_describes_is_found(workbook, path, says):
+    state_hashes(workbook)
+    file = workbook / "data" / "raw" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("name\nA\n")
+    (file.parent / ".DS_Store").write_text("")
+    (problem,) = data.check()
+    assert problem.startswith(f"data/raw/{path}: ")
+    assert says in problem
+
+
+def test_a_file_that_may_not_be_read_is_refused_by_name(workbook, monkeypatch):
+    state_hashes(workbook)
+
+    def refuse(path, mode):
+        raise PermissionError(13, "Permission denied")
+
+    data.dataset("clinics")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(DataError, match=r"counts\.csv must be readable; Permission denied\. Corr"):
+        files.read_table(workbook / COUNTS)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path)])
+def test_what_is_no_file_is_refused_without_waiting(workbook, make):
+    state_hashes(workbook)
+    (workbook / COUNTS).unlink()
+    make(workbook / COUNTS)
+    with pytest.raises(DataError, match=r"counts\.csv must be (a file|readable)"):
+        data.load("clinics", "counts")
 
 
 def test_the_first_problem_is_raised_and_the_others_are_counted(workbook):

@@ -153,13 +153,19 @@ def read_table(path: Path) -> tuple[bytes, str]:
 
 def _read(path: Path, limit: int, error: type[EvidenceError]) -> bytes:
     name = shown(path)
-    if not path.is_file():
-        raise error(f"{name} must be a file; there is none. Restore it or correct the name.")
-    size = path.stat().st_size
-    if size <= limit:
-        with path.open("rb") as stream:
-            content = stream.read(limit + 1)
-        size = len(content)
+    try:
+        if not path.is_file():
+            raise error(f"{name} must be a file; there is none. Restore it or correct the name.")
+        size = path.stat().st_size
+        if size <= limit:
+            with path.open("rb") as stream:
+                content = stream.read(limit + 1)
+            size = len(content)
+    except OSError as refused:
+        raise error(
+            f"{name} must be readable; {refused.strerror}. Correct its permissions, or those of "
+            "its folder."
+        ) from None
     if size > limit:
         raise error(
             f"{name} must have at most {limit / 1e6:g} MB; it has {size / 1e6:,.0f} MB "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def check(id: str | None = None) -> list[str]:
             catalogue.dataset(id)
         return _dataset_problems(id)
     found = [problem for each in catalogue.datasets() for problem in _dataset_problems(each)]
+    found += _files_without_dataset()
     found += _refused(catalogue.areas) + _refused(catalogue.frameworks)
     for indicator in catalogue.indicators():
         found += _refused(partial(catalogue.definition, indicator))
@@ -163,13 +165,29 @@ def _dataset_problems(id: str) -> list[str]:
 
 
 def _stray_files(dataset: Dataset) -> list[str]:
-    stated = {spec.file for spec in dataset.tables}
+    beside = {"dataset.yml", "protocol.yml", *(spec.file for spec in dataset.tables)}
     return [
         f"{path}: every table must be stated in dataset.yml; this one is not. "
         "Describe it under tables or remove it."
-        for path in listing(f"data/raw/{dataset.id}/*.csv")
-        if path.rsplit("/", 1)[1] not in stated
+        for path in _files_in(f"data/raw/{dataset.id}/*")
+        if path.rsplit("/", 1)[1] not in beside
     ]
+
+
+def _files_without_dataset() -> list[str]:
+    stated = {f"data/raw/{id}" for id in catalogue.datasets()}
+    return [
+        f"{path}: every file of data/raw must lie beside a dataset.yml, which says whose it is and "
+        "whether it may be shown; this one does not. Describe it or remove it."
+        for path in _files_in("data/raw/**/*")
+        if path.rsplit("/", 1)[0] not in stated and not fnmatch(path, "data/raw/practice/*.yml")
+    ]
+
+
+def _files_in(pattern: str) -> list[str]:
+    """Return the files that match, but not those that a system hides beside its own."""
+    found = [path for path in listing(pattern) if (root() / path).is_file()]
+    return [path for path in found if not path.rsplit("/", 1)[1].startswith(".")]
 
 
 def _refused(read: Callable[[], object]) -> list[str]:
