@@ -133,17 +133,21 @@ def test_no_edge_case_raises_or_gives_a_missing_number_without_its_reason(name):
     yi, vi = np.atleast_1d(CASES[name]["yi"]), np.atleast_1d(CASES[name]["vi"])
     rows = pd.DataFrame({"study": [f"S{at}" for at in range(len(yi))], "yi": yi, "vi": vi})
 
-    results = [
-        pool(rows, **CHOICES),
-        pool(rows, floor="none", **CHOICES),
-        pool(rows, test="kenward_roger", **CHOICES),
-        small_study_tests(rows),
-        trim_and_fill(rows),
-        influence(rows),
-        pool_levels(rows, **CHOICES),
-    ]
+    sizes_differ, effects_differ = np.ptp(vi) > 0, len(yi) == 1 or np.ptp(yi) > 0
+    several = len(yi) > 2
+    results = {
+        "pooled": (pool(rows, **CHOICES), True),
+        "without a floor": (pool(rows, floor="none", **CHOICES), effects_differ),
+        "small studies": (small_study_tests(rows), several and sizes_differ),
+        "filled": (trim_and_fill(rows), several and sizes_differ),
+        "influence": (influence(rows), several),
+        "levels": (pool_levels(rows, **CHOICES), several and effects_differ),
+    }
+    adjusted = pool(rows, test="kenward_roger", **CHOICES)
 
-    for result in results:
-        assert result.known or result.reason
-        for estimate in result.estimates:
-            assert estimate.value is None or np.isfinite(estimate.value)
+    assert {what: result.known for what, (result, _) in results.items()} == {
+        what: can for what, (_, can) in results.items()
+    }
+    assert adjusted.known or adjusted.reason.startswith("the test has less than one degree")
+    for result in (adjusted, *(result for result, _ in results.values())):
+        assert all(estimate.value is not None for estimate in result.estimates)

@@ -45,6 +45,26 @@ BY_HAND: list[tuple[str, dict, float, float]] = [
     ),
     ("MD", MEANS, 4.0, 16 / 20 + 25 / 25),
     ("SMD", MEANS, exact_j(43) * D, 1 / 20 + 1 / 25 + (exact_j(43) * D) ** 2 / 90),
+    (
+        "SMDH",
+        MEANS,
+        exact_j(43) * 4 / np.sqrt(20.5),
+        exact_j(43) ** 2 * 16 / 20.5 * (16**2 / 19 + 25**2 / 24) / (8 * 20.5**2)
+        + (16 / 19 + 25 / 24) / 20.5,
+    ),
+    ("SMD1", MEANS, exact_j(24) * 0.8, 1 / 20 + 1 / 25 + (exact_j(24) * 0.8) ** 2 / 50),
+    (
+        "ROM",
+        MEANS,
+        np.log(1.4) + (16 / (20 * 14**2) - 25 / (25 * 10**2)) / 2,
+        16 / (20 * 14**2) + 25 / (25 * 10**2),
+    ),
+    (
+        "OR2DN",
+        COUNTS,
+        np.log((12 / 28) / (5 / 45)) / 1.65,
+        (1 / 12 + 1 / 28 + 1 / 5 + 1 / 45) / 1.65**2,
+    ),
     ("IRR", TIMES, np.log((8 / 100) / (18 / 90)), 1 / 8 + 1 / 18),
     ("IRD", TIMES, 8 / 100 - 18 / 90, 8 / 100**2 + 18 / 90**2),
     ("IRSD", TIMES, np.sqrt(0.08) - np.sqrt(0.2), 1 / 400 + 1 / 360),
@@ -90,8 +110,28 @@ def test_variances_of_a_standardised_difference_by_their_formulae():
     assert one("SMD", MEANS, variance="UB")[1] == pytest.approx(
         n + (1 - (m - 2) / (m * j**2)) * (j * D) ** 2
     )
+    assert one("SMD", MEANS, variance="LS2")[1] == pytest.approx(j**2 * (n + D**2 / 90))
     assert one("SMD", MEANS, variance="uncorrected") == pytest.approx((D, n + D**2 / 90))
     assert one("MD", MEANS, variance="HO")[1] == pytest.approx(POOLED**2 * n)
+
+
+def test_a_variance_by_the_average_effect_weighs_it_by_the_people_of_each_study():
+    two = pd.DataFrame({name: values * 2 for name, values in MEANS.items()})
+    two.loc[1, ["m1i", "n1i", "n2i"]] = [10.0, 65, 70]
+
+    found = effect_sizes(two, measure="SMD", variance="AV")
+
+    average = (45 * exact_j(43) * D + 135 * 0.0) / 180
+    assert found["vi"].tolist() == pytest.approx(
+        [1 / 20 + 1 / 25 + average**2 / 90, 1 / 65 + 1 / 70 + average**2 / 270]
+    )
+
+
+def test_a_ratio_of_variation_is_that_of_deviations_less_that_of_means():
+    variation, deviations, means = (one(name, MEANS) for name in ("CVR", "VR", "ROM"))
+
+    assert variation[0] == pytest.approx(deviations[0] - means[0])
+    assert variation[1] == pytest.approx(deviations[1] + means[1])
 
 
 def test_a_ratio_of_means_and_of_variation_without_their_corrections():
@@ -102,7 +142,7 @@ def test_a_ratio_of_means_and_of_variation_without_their_corrections():
     )
 
     assert one("ROM", MEANS, variance="uncorrected") == pytest.approx(rom)
-    assert one("CVR", MEANS, variance="uncorrected")[0] == pytest.approx(cvr[0])
+    assert one("CVR", MEANS, variance="uncorrected") == pytest.approx(cvr)
     corrected = one("ROM", MEANS)[0]
     assert corrected == pytest.approx(rom[0] + (16 / (20 * 14**2) - 25 / (25 * 10**2)) / 2)
 

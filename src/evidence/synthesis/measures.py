@@ -8,8 +8,9 @@ returns ``(yi, vi)``.
 Sources: Borenstein et al. 2009, Introduction to Meta-Analysis, chapters 4-7; Hedges 1981 (Journal
 of Educational Statistics 6:107-128) for the SMD; Bonett 2008 (Psychological Methods 13:99-109) for
 SMDH; Lajeunesse 2015 (Ecology 96:2056-2063) for ROM; Nakagawa et al. 2015 (Methods in Ecology and
-Evolution 6:143-152) for CVR and VR; Rücker et al. 2009 (Statistics in Medicine 28:721-738) for AS;
-Freeman and Tukey 1950 and Miller 1978 for PFT; Bonett 2002 for ABT; Yusuf et al. 1985 for PETO.
+Evolution 6:143-152) for VR, and for CVR, which is VR less ROM with the correction of each; Rücker
+et al. 2009 (Statistics in Medicine 28:721-738) for AS; Freeman and Tukey 1950 and Miller 1978 for
+PFT; Bonett 2002 for ABT; Yusuf et al. 1985 for PETO.
 """
 
 from __future__ import annotations
