@@ -199,51 +199,35 @@ def _table(case: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(case["input"])
 
 
-def _proportions(case: dict[str, Any]) -> dict[str, Any]:
-    table = _table(case)
+def _from_counts(case: dict[str, Any], figures: Callable[..., pd.DataFrame]) -> list[pd.DataFrame]:
+    """Return figures with limits of 95 %, of 99.8 % and exact ones of 95 %."""
+    multiplier = case["params"]["multiplier"]
+    return [
+        figures(_table(case), numerator="x", denominator="n", multiplier=multiplier, **choices)
+        for choices in ({"level": 0.95}, {"level": 0.998}, {"level": 0.95, "method": "exact"})
+    ]
 
-    def found(level: float, method: str = "wilson") -> pd.DataFrame:
-        return rates.proportions(
-            table,
-            numerator="x",
-            denominator="n",
-            multiplier=case["params"]["multiplier"],
-            level=level,
-            method=method,
-        )
 
-    wilson, wide, exact = found(0.95), found(0.998), found(0.95, "exact")
+def _limits(narrow: pd.DataFrame, wide: pd.DataFrame) -> dict[str, Any]:
+    """Return values with both limits, under the names of the source."""
     return {
-        "value": wilson["value"],
-        "lower95_0cl": wilson["low"],
-        "upper95_0cl": wilson["high"],
+        "value": narrow["value"],
+        "lower95_0cl": narrow["low"],
+        "upper95_0cl": narrow["high"],
         "lower99_8cl": wide["low"],
         "upper99_8cl": wide["high"],
-        "exact_lower95": exact["low"],
-        "exact_upper95": exact["high"],
     }
 
 
+def _proportions(case: dict[str, Any]) -> dict[str, Any]:
+    wilson, wide, exact = _from_counts(case, rates.proportions)
+    beside = {"exact_lower95": exact["low"], "exact_upper95": exact["high"]}
+    return _limits(wilson, wide) | beside
+
+
 def _crude_rates(case: dict[str, Any]) -> dict[str, Any]:
-    table = _table(case)
-
-    def found(level: float, method: str = "byar") -> pd.DataFrame:
-        return rates.crude_rates(
-            table,
-            numerator="x",
-            denominator="n",
-            multiplier=case["params"]["multiplier"],
-            level=level,
-            method=method,
-        )
-
-    byar, wide, exact = found(0.95), found(0.998), found(0.95, "exact")
-    return {
-        "value": byar["value"],
-        "lower95_0cl": byar["low"],
-        "upper95_0cl": byar["high"],
-        "lower99_8cl": wide["low"],
-        "upper99_8cl": wide["high"],
+    byar, wide, exact = _from_counts(case, rates.crude_rates)
+    return _limits(byar, wide) | {
         "method": byar["method"].map({"byar": "Byars", "exact": "Exact"}),
         "exact_lower95": exact["low"],
         "exact_upper95": exact["high"],
@@ -253,16 +237,11 @@ def _crude_rates(case: dict[str, Any]) -> dict[str, Any]:
 def _means(case: dict[str, Any]) -> dict[str, Any]:
     narrow = rates.means(_table(case), value="x", by="g")
     wide = rates.means(_table(case), value="x", by="g", level=0.998)
-    return {
+    return _limits(narrow, wide) | {
         "g": narrow["g"],
         "value_sum": narrow["total"],
         "value_count": narrow["n"],
         "stdev": narrow["sd"],
-        "value": narrow["value"],
-        "lower95_0cl": narrow["low"],
-        "upper95_0cl": narrow["high"],
-        "lower99_8cl": wide["low"],
-        "upper99_8cl": wide["high"],
     }
 
 
@@ -284,15 +263,10 @@ def _direct_rates(case: dict[str, Any]) -> dict[str, Any]:
     narrow = _direct(case, 0.95, multiplier=multiplier)
     wide = _direct(case, 0.998, multiplier=multiplier)
     gamma = _direct(case, 0.95, multiplier=1, method="gamma", fewest=0)
-    return {
+    return _limits(narrow, wide) | {
         "area": narrow["area"],
         "total_count": narrow["events"],
         "total_pop": narrow["population"],
-        "value": narrow["value"],
-        "lower95_0cl": narrow["low"],
-        "upper95_0cl": narrow["high"],
-        "lower99_8cl": wide["low"],
-        "upper99_8cl": wide["high"],
         "crude": narrow["events"] / narrow["population"],
         "gamma_rate": gamma["value"],
         "gamma_lci": gamma["low"],
