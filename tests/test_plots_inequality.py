@@ -486,3 +486,16 @@ def test_the_spread_of_every_indicator_is_drawn_with_the_widest_on_top():
 def test_a_result_of_another_method_is_refused(call):
     with pytest.raises(DataError, match=r"draws? (a result|results) of"):
         call(Result(text="not this one"))
+
+
+def test_a_spread_that_is_not_known_is_left_out_of_the_words():
+    table = funnel_result().table.iloc[[1, 2]]
+    few = limits.funnel(table, direction_better="higher", indicator="few")
+    one = {"few": few, "many": funnel_result()}
+
+    assert plots.spread(overview.real_variation({"few": few}, {})).alt == (
+        "No spread is known of 1 indicator."
+    )
+    both = plots.spread(overview.real_variation(one, {})).alt
+    assert "for 1 indicator, in %" in both
+    assert "nan" not in both

@@ -349,6 +349,13 @@ def test_a_target_equal_to_a_limit_is_met_or_missed_by_chance():
     assert seen["assurance"] == "met or missed by chance"
 
 
+def test_without_limits_nothing_is_said_of_a_target():
+    last = {"date": periods.period_label(24000 + len(STEADY) - 1, "month")}
+
+    assert spc.icons(chart(STEADY, target=11, breaks=[last]))["assurance"] == ""
+    assert spc.icons(chart(STEADY, target=11))["assurance"] == "met or missed by chance"
+
+
 def test_the_latest_point_gives_the_variation_icon():
     assert spc.icons(chart([*STEADY, 30]))["variation"] == "improvement"
 

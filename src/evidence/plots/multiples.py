@@ -239,7 +239,10 @@ def spread(result: Result) -> Picture:
 
 
 def _spread_alt(table: pd.DataFrame) -> str:
-    most, least = table.iloc[0], table.iloc[-1]
+    known = table[table["relative"].notna()]
+    if known.empty:
+        return f"No spread is known of {words.plural(len(table), 'indicator')}."
+    most, least = known.iloc[0], known.iloc[-1]
     kept = table["lasting"]
     lasting = (
         f"; correlation with the year before {kept.min():.2f} to {kept.max():.2f}"
@@ -247,7 +250,7 @@ def _spread_alt(table: pd.DataFrame) -> str:
         else ""
     )
     return (
-        f"Spread between areas beyond chance for {words.plural(len(table), 'indicator')}, in % of "
+        f"Spread between areas beyond chance for {words.plural(len(known), 'indicator')}, in % of "
         f"London's figure: from {least['relative']:.1f} ({least['label']}) to "
         f"{most['relative']:.1f} ({most['label']}){lasting}."
     )

@@ -309,7 +309,7 @@ def icons(result: Result) -> dict[str, str]:
     dict
         ``variation``: the latest point (``common cause``, ``improvement`` …); ``assurance``:
         ``consistently met``, ``consistently missed``, ``met or missed by chance`` (also where the
-        target equals a limit), or empty without a target or without a direction.
+        target equals a limit), or empty without a target, a direction or limits.
     """
     shown = result.table[result.table["value"].notna()]
     if shown.empty:
@@ -317,7 +317,8 @@ def icons(result: Result) -> dict[str, str]:
     last, target = shown.iloc[-1], result.settings["target"]
     direction = result.settings["direction_better"]
     assurance = ""
-    if target is not None and direction != "none":
+    limits = last[["lower", "upper"]].notna().all()
+    if target is not None and direction != "none" and limits:
         above, below = last["lower"] > target, last["upper"] < target
         met, missed = (above, below) if direction == "higher" else (below, above)
         assurance = "consistently met" if met else "consistently missed" if missed else ""
