@@ -32,6 +32,9 @@ edition: "0"
 publisher: Makers of the made-up report
 comments: {page: rerun}
 data_page: data-catalogue
+chain:
+  - {question: Where do areas differ?, parts: [variation], page: recovery}
+  - {question: "How is it <computed>?", parts: [methods], page: glossary}
 parts:
   - id: front
     title: Summary

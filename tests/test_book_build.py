@@ -193,6 +193,31 @@ def test_a_page_that_never_ran_says_so(workbook: Path) -> None:
     assert "has not been computed yet. Run evidence run waiting to compute it." in text
 
 
+def test_pages_that_answer_a_question_of_the_chain_lead_to_the_others(workbook: Path) -> None:
+    first, second = page(workbook, "failing").select("nav.chain li")
+
+    assert (first["class"], first.a["href"], first.a["aria-current"]) == (
+        ["chain-here"],
+        "recovery.html",
+        "step",
+    )
+    assert (second.get("class"), second.a["href"]) == (None, "glossary.html")
+    assert second.a.get_text() == "How is it <computed>?"
+
+
+def test_the_page_that_a_question_leads_to_does_not_lead_to_itself(workbook: Path) -> None:
+    first = page(workbook, "recovery").select_one("nav.chain li")
+
+    assert first is not None
+    assert first.a is None
+    assert first.span["aria-current"] == "page"
+
+
+def test_pages_that_answer_no_question_show_no_chain(workbook: Path) -> None:
+    assert page(workbook, "areas").select("nav.chain") == []
+    assert page(workbook, "search").select("nav.chain") == []
+
+
 def test_each_borough_leads_to_the_page_of_its_area(workbook: Path) -> None:
     tiles = page(workbook, "areas").select(".ev-tiles li")
     table = page(workbook, "areas").select("table tbody tr")

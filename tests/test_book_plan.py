@@ -64,6 +64,26 @@ def test_a_need_for_a_part_stands_for_its_pages_with_results(workbook: Path) -> 
     assert report.page("area-barnet").needs == ("recovery", "failing", "waiting")
 
 
+def test_the_chain_names_its_questions_in_order(workbook: Path) -> None:
+    first, second = book.plan(workbook).chain
+
+    assert (first.question, first.parts, first.page) == (
+        "Where do areas differ?",
+        ("variation",),
+        "recovery",
+    )
+    assert second.page == "glossary"
+
+
+def test_a_report_needs_no_chain(workbook: Path) -> None:
+    path = workbook / "book/report.yml"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    at = lines.index("chain:\n")
+    path.write_text("".join(lines[:at] + lines[at + 3 :]), encoding="utf-8")
+
+    assert book.plan(workbook).chain == ()
+
+
 def test_the_plan_of_the_workbook_itself_has_the_pages_of_the_first_edition() -> None:
     report = book.plan(ROOT)
     ids = [page.id for page in report.pages]
@@ -95,7 +115,7 @@ def test_planning_needs_neither_pandas_nor_sphinx() -> None:
     ("old", "new", "said"),
     [
         ("edition:", "editoin:", "edition must be text; it is missing"),
-        ("title: Front,", "titel: Front, title: Front,", r"line 10: .*titel is not a known key"),
+        ("title: Front,", "titel: Front, title: Front,", r"line 13: .*titel is not a known key"),
         ("needs: [", "nedes: [", "nedes is not a known key here.*Did you mean 'needs'"),
         ('"area-{slug}"', '"area-{slag}"', r"only known placeholders .*\{slug\}.*not \{slag\}"),
         ("id: index, title: Front", "id: index, title: '{name}'", "none without for_each"),
@@ -116,6 +136,9 @@ def test_planning_needs_neither_pandas_nor_sphinx() -> None:
         ("prose: areas.md", "prose: areas.md, parameters: {a: 1}", "parameters need a notebook"),
         ("{page: rerun}", "{page: reron}", "page must be the id of a page.*'rerun'"),
         ("data_page: data-catalogue", "data_page: data", "data_page must be the id of a page"),
+        ("parts: [methods]", "parts: [method]", "chain.2..parts must name parts, not"),
+        ("page: glossary}", "page: glosary}", "chain.2..page must be the id of a page"),
+        ("question: Where do areas differ?, ", "", "chain.1..question .*it is missing"),
         ("id: index", "id: start", "must hold a page 'index'"),
     ],
 )

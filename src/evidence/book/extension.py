@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -226,10 +227,23 @@ def add_context(
     )
     context["ev_previous"] = order[here - 1] if here else None
     context["ev_next"] = order[here + 1] if here is not None and here + 1 < len(order) else None
+    context["ev_chain"] = _chain(app.config.evidence_chain, context["ev_part"], pagename)
     context["ev_version"] = app.config.evidence_version[:8]
     context["ev_description"] = _description(app, pagename)
     if "body" in context:
         context["body"] = clean_body(context["body"])
+
+
+def _chain(
+    links: Sequence[Mapping[str, Any]], part: Mapping[str, Any] | None, pagename: str
+) -> list[dict[str, Any]]:
+    """Return the questions of the chain on a page that answers one; `here` marks that one."""
+    answered = part["id"] if part else ""
+    shown = [
+        {**link, "here": answered in link["parts"], "open": pagename != link["page"]}
+        for link in links
+    ]
+    return shown if any(link["here"] for link in shown) else []
 
 
 def _description(app: Sphinx, pagename: str) -> str:
@@ -276,6 +290,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension with Sphinx."""
     app.add_config_value("evidence_report", {}, "html")
     app.add_config_value("evidence_navigation", [], "html")
+    app.add_config_value("evidence_chain", [], "html")
     app.add_config_value("evidence_version", "", "env")
     app.add_node(Fold, html=(_visit_fold, _depart_fold))
     app.add_node(Unsearched, html=(_visit_unsearched, _depart_unsearched))

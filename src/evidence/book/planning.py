@@ -1,9 +1,10 @@
 """The plan of the report: book/report.yml read, its families of pages expanded, checked.
 
-The file holds ``title``, ``short``, ``edition``, ``publisher``, ``comments``, ``data_page`` and
-``parts``; a part holds
+The file holds ``title``, ``short``, ``edition``, ``publisher``, ``comments``, ``data_page``,
+``parts`` and, if its parts answer questions one after the other, their ``chain``; a part holds
 ``id``, ``title`` and ``pages``; a page holds ``id``, ``title`` and any of ``notebook``,
-``parameters``, ``needs``, ``prose``, ``tags``, ``subject`` and ``for_each``.
+``parameters``, ``needs``, ``prose``, ``tags``, ``subject`` and ``for_each``; a link of the chain
+holds ``question``, the ``parts`` that answer it, and the ``page`` to begin with.
 
 ``for_each: indicators(tag=…)``, ``indicators(without=…)``, ``areas(kind=…)`` or
 ``framework(id=…)`` makes one page of each indicator (with or without a tag), area, or entry of a
@@ -17,7 +18,7 @@ Nothing here imports pandas, so that a command can name a wrong page at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,6 +52,15 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """One question of the report's chain: the parts that answer it, the page to begin with."""
+
+    question: str
+    parts: tuple[str, ...]
+    page: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The planned report.
 
@@ -64,6 +74,8 @@ class Report:
         Page that lists the datasets; the data of a run link to it.
     parts, pages
         In reading order; every page names its part.
+    chain
+        The questions that the parts answer one after the other; empty if there are none.
     """
 
     title: str
@@ -75,6 +87,7 @@ class Report:
     data_page: str
     parts: tuple[Part, ...]
     pages: tuple[Page, ...]
+    chain: tuple[Link, ...] = ()
 
     def page(self, id: str) -> Page:
         """Return the page with this id.
@@ -119,10 +132,11 @@ def plan(root: Path) -> Report:
     short = fields.text("short", title)
     publisher, data_page = fields.text("publisher"), fields.text("data_page")
     parts, drafts = _parts(fields)
+    known = {draft.page.id: draft for draft in drafts}
+    chain = _chain(fields, {part.id for part in parts}, known)
     comments_page, address = comments.text("page"), comments.text("address", NOT_STATED)
     comments.done()
     fields.done()
-    known = {draft.page.id: draft for draft in drafts}
     if "index" not in known:
         raise fields.refuse("parts", "must hold a page 'index', the front page", "Add it.")
     for owner, key, id in ((comments, "page", comments_page), (fields, "data_page", data_page)):
@@ -142,6 +156,7 @@ def plan(root: Path) -> Report:
         data_page=data_page,
         parts=parts,
         pages=tuple(pages),
+        chain=chain,
     )
 
 
@@ -160,6 +175,22 @@ def _parts(fields: Fields) -> tuple[tuple[Part, ...], list[_Draft]]:
         entry.done()
         parts.append(part)
     return tuple(parts), drafts
+
+
+def _chain(fields: Fields, parts: Collection[str], pages: Collection[str]) -> tuple[Link, ...]:
+    links = []
+    for entry in fields.each("chain", required=False):
+        link = Link(
+            question=entry.text("question"), parts=entry.texts("parts"), page=entry.text("page")
+        )
+        entry.done()
+        for part in link.parts:
+            if part not in parts:
+                raise entry.refuse("parts", f"must name parts, not {part!r}", nearest(part, parts))
+        if link.page not in pages:
+            raise entry.refuse("page", "must be the id of a page", nearest(link.page, pages))
+        links.append(link)
+    return tuple(links)
 
 
 def _family(entry: Fields, part: str, define: Callable[[str], Indicator]) -> list[_Draft]:

@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,7 @@ def configuration(report: Report, version: str) -> dict[str, Any]:
                 "bibtex_reference_style": "author_year_round",
                 "evidence_report": settings(report),
                 "evidence_navigation": navigation(report),
+                "evidence_chain": [asdict(link) for link in report.chain],
                 "evidence_version": version,
             }
         },
