@@ -126,6 +126,11 @@ def test_every_design_has_one_tier_and_an_unknown_one_is_refused():
             {"measure": "MD", "estimate": -98, "low": -118, "high": -78, "decimals": 0},
             "difference \N{MINUS SIGN}98 (\N{MINUS SIGN}118 to \N{MINUS SIGN}78)",
         ),
+        (
+            {"measure": "change", "estimate": -3, "low": math.nan, "decimals": 0}
+            | {"unit": "bed-days a year"},
+            "\N{MINUS SIGN}3 bed-days a year",
+        ),
     ],
 )
 def test_a_figure_is_printed_as_its_source_prints_it(changes, said):
@@ -453,6 +458,14 @@ def material():
         findings=table({}, {"reported_by": "not stated"}),
         reviews=small(),
     )
+
+
+def test_a_step_of_indicators_is_not_measured_where_none_is_published(material):
+    bare = replace(material, funnels={}, gradients={})
+    for step in steps.MEASURES:
+        found = steps.measure(step, bare)
+        assert found.known == (step in ("S2", "S3", "S8"))
+        assert steps.shown(step, found).text == found.text
 
 
 def test_groups_are_pooled_as_sum_over_sum_and_set_against_the_rest(material):

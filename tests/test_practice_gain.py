@@ -411,12 +411,29 @@ def test_a_share_of_the_gap_is_printed_only_for_the_same_outcome():
             lambda: gain.gain(pd.concat([areas(), areas()]), effect(), **SHARES),
             "'A0' comes twice",
         ),
+        (lambda: gain.gain(areas((-5,)), effect(), **SHARES), "A0 has fewer"),
+        (lambda: gain.gain(areas(), effect(lo=1.9, hi=1.2), **SHARES), "must lie in its interval"),
+        (lambda: gain.gain(areas(), effect("OR", 0.0, 0.0, 2.0), **SHARES), "a ratio above 0"),
+        (lambda: gain.gain(areas(), effect(), **SHARES, draws=0), "draws must be 100 or more; got"),
+        (lambda: gain.gain(areas(), effect(), **SHARES, seed=-1), "a seed must be 0 or more"),
+        (lambda: gain.gain(areas(), effect(), **SHARES, level=95), "Write 0.95"),
+        (
+            lambda: gain.gain(areas(), effect(), **SHARES, direction_better="none"),
+            "must be one of higher, lower",
+        ),
         (lambda: gain.risk_with(np.array([0.1]), np.array([1.0]), "HR"), "must be one of RR"),
     ],
 )
 def test_a_gain_refuses_what_has_no_answer(call, said):
     with pytest.raises(DataError, match=said):
         call()
+
+
+def test_a_gain_of_areas_without_figures_is_not_known():
+    found = gain.gain(areas((math.nan, math.nan)), effect(), **SHARES)
+
+    assert not found.known
+    assert found.text == "How many would gain is not known: no area has a figure."
 
 
 # Pictures -----------------------------------------------------------------------------------------

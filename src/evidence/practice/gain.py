@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_choice
 from evidence.practice.gap import A_YEAR, ON_REGISTER, between, two_figures
 from evidence.results import Caution, Estimate, Result
 
 Array = np.ndarray
 MEASURES = ("RR", "OR", "RD", "SMD")
 Z = 1.959963984540054
+LEAST_DRAWS = 100
+"""Fewer draws have no ends of an interval."""
 ASSUMED = "assumed"
 WHAT = {
     "eligible_share": "share of these people who could be helped",
@@ -90,6 +92,11 @@ def effect_draws(
             f"a gain needs an effect on a risk with its interval; got {measure!r} with {limits}. "
             "Choose an effect that the match lets pass."
         )
+    if not limits[1] <= limits[0] <= limits[2] or (measure in ("RR", "OR") and limits[1] <= 0):
+        raise DataError(
+            f"an effect must lie in its interval, and a ratio above 0; got {limits} for {measure}. "
+            "Correct it."
+        )
     if measure != "SMD" and effect["direction_better"] != direction_better:
         raise DataError(
             f"a ratio or difference of risks must be of the outcome itself; the effect is better "
@@ -156,15 +163,20 @@ def gain(
     Result
         Table: area_code, area, denominator, eligible, reached, gained, low, high, printed, rank.
         Estimates: `london` (interval of the sum of the areas' draws), `risk_without`,
-        `risk_with`, `per_100` (people who gain of 100 reached), `reached`.
+        `risk_with`, `per_100` (people who gain of 100 reached), `reached`. No result, with the
+        reason, where no area has a denominator.
 
     Raises
     ------
     DataError
-        If a share is not between 0 and 1, columns are absent, or the effect has no risk.
+        If a share is not between 0 and 1, columns are absent, people are fewer than none, the
+        effect has no risk or does not lie in its interval, or draws or level cannot be.
     """
     _check(areas, {"eligible_share": eligible_share, "reach": reach, "baseline": baseline})
+    _check_draws(direction_better, level, draws, seed)
     known = areas[areas["denominator"].notna()].reset_index(drop=True)
+    if known.empty:
+        return Result.could_not("How many would gain is not known", "no area has a figure")
     point, drawn = effect_draws(effect, direction_better=direction_better, draws=draws, seed=seed)
     sign = 1.0 if direction_better == "higher" else -1.0
     measure = str(effect["measure"])
@@ -326,11 +338,24 @@ def _check(areas: pd.DataFrame, shares: Mapping[str, float]) -> None:
     if areas["area_code"].duplicated().any():
         twice = areas.loc[areas["area_code"].duplicated(), "area_code"].iloc[0]
         raise DataError(f"areas must be unique; {twice!r} comes twice. Drop one.")
+    if (areas["denominator"] < 0).any():
+        below = areas.loc[areas["denominator"] < 0, "area"].iloc[0]
+        raise DataError(f"people must be 0 or more; {below} has fewer. Correct the denominators.")
     for name, value in shares.items():
         if not 0 < value <= 1 or (name == "baseline" and value == 1):
             raise DataError(
                 f"{name} must be a share above 0 and up to 1; got {value:g}. Change it."
             )
+
+
+def _check_draws(direction_better: str, level: float, draws: int, seed: int) -> None:
+    require_choice(direction_better, ("higher", "lower"), "direction_better")
+    if not 0 < level < 1:
+        raise DataError(f"level must lie between 0 and 1; got {level:g}. Write 0.95 for 95 %.")
+    if draws < LEAST_DRAWS:
+        raise DataError(f"draws must be {LEAST_DRAWS:,} or more; got {draws:,}. Draw more often.")
+    if seed < 0:
+        raise DataError(f"a seed must be 0 or more; got {seed}. Choose another.")
 
 
 def _baselines(known: pd.DataFrame, baseline: float, draws: int, seed: int) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ rule as good ones.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -180,7 +181,7 @@ def printed(row: Mapping[Any, Any]) -> str:
     text = " ".join(word for word in words if word).replace(" %", "\N{NO-BREAK SPACE}%")
     if not math.isnan(row["low"]):
         text += f" ({row['low']:,{digits}} to {row['high']:,{digits}})"
-    return text.replace("-", "\N{MINUS SIGN}") if row["estimate"] < 0 or row["low"] < 0 else text
+    return re.sub(r"(?<!\w)-(?=\d)", "\N{MINUS SIGN}", text)
 
 
 def _reading(row: Mapping[Any, Any]) -> str:

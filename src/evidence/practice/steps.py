@@ -75,6 +75,8 @@ def measure(step: str, material: Material) -> Result:
         If the step is unknown.
     """
     require_choice(step, MEASURES, "a step")
+    if step in OF_INDICATORS and not material.funnels:
+        return Result.could_not("Not measured", "no indicator has a published page")
     return MEASURES[step](material)
 
 
@@ -426,6 +428,9 @@ MEASURES: dict[str, Callable[[Material], Result]] = {
     "S9": outliers,
 }
 """Step -> what it asks to be measured."""
+
+OF_INDICATORS = ("S1", "S4", "S6", "S7", "S9")
+"""Steps that are measured on the indicators' published figures."""
 
 
 def _with_figures(funnel: Result) -> pd.DataFrame:
