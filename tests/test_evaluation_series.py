@@ -289,6 +289,17 @@ def test_checks_come_as_a_table_with_every_date_tried():
     assert [int(at) for at in shifted] == [-3, -2, -1, 0, 1, 2, 3]
 
 
+def test_a_tiny_p_value_is_told_without_powers_of_ten():
+    jump = noisy(16, step=8) + 30 * (np.arange(48) >= 12)
+    bend = noisy(15, step=8, bend=0.5)
+    found = [listed(interrupted_series(months(values), ask())).table for values in (jump, bend)]
+    told = [" ".join(rows["found"]) for rows in found]
+
+    assert "smallest p times 3 below 0.001" in told[0]
+    assert "(quadratic term, p below 0.001)" in told[1]
+    assert not re.search(r"\de[-−]", " ".join(told))
+
+
 def test_a_short_series_cannot_try_placebo_dates():
     rows = listed(interrupted_series(months(noisy(20, n=20)), ask("2020-11"))).table
 

@@ -445,7 +445,7 @@ def placebo_check(rows: Sequence[Check], too_few: str) -> list[Check]:
         outcome=FAILED if p < SIZE else PASSED,
         p=p,
         found=f"{len(rows)} date{'s' * (len(rows) > 1)} before the event, when nothing happened; "
-        f"smallest p {f'times {len(rows)} ' * (len(rows) > 1)}= {number(p)}",
+        f"smallest p {f'times {len(rows)} ' * (len(rows) > 1)}{p_in_words(p)}",
     )
     return [verdict, *rows]
 
@@ -591,6 +591,11 @@ def in_words(period: str) -> str:
 def step_in_words(event: str) -> str:
     """Return how often a series has a figure, from its event: a month or a period."""
     return "a month" if MONTH.match(event) else "a period"
+
+
+def p_in_words(p: float) -> str:
+    """Return a p-value as it follows its name: ``= 0.032``, or ``below 0.001``."""
+    return "below 0.001" if p < 0.001 else f"= {number(p)}"
 
 
 def number(value: float | None) -> str:

@@ -25,6 +25,7 @@ from evidence.evaluation.checks import (
     count_periods,
     number,
     numbers_of,
+    p_in_words,
     placebo_check,
     shift_check,
 )
@@ -547,7 +548,7 @@ def _parallel(panel: _Panel, covariance: str) -> Check:
         high=found["high"],
         p=found["p"],
         found=f"before the event those reached {'moved like' if fine else 'drifted from'} the "
-        f"others ({number(found['value'])} per period, p = {found['p']:.2g})",
+        f"others ({number(found['value'])} per period, p {p_in_words(found['p'])})",
     )
 
 
@@ -613,7 +614,7 @@ def _permuted(panel: _Panel, draws: int, seed: int) -> dict[str, Any]:
     if total <= MOST_EXACT:
         return {"p": float(as_far.mean()), "how": f"all {total:,} assignments of {sizes}"}
     p = (1 + int(as_far.sum())) / (1 + len(found))
-    return {"p": p, "how": f"{draws:,} of {total:.2g} assignments of {sizes}, drawn"}
+    return {"p": p, "how": f"{draws:,} assignments of {sizes}, drawn at random"}
 
 
 def _assignments(start: Array) -> int:

@@ -26,6 +26,7 @@ from evidence.evaluation.checks import (
     in_words,
     number,
     numbers_of,
+    p_in_words,
     placebo_check,
     points_check,
     shift_check,
@@ -721,7 +722,7 @@ def _straight(earlier: _Series) -> Check:
         outcome="passed" if straight else "failed",
         p=float(bend.p[0]),
         found=f"the course before the event {'shows no bend' if straight else 'bends'} "
-        f"(quadratic term, p = {bend.p[0]:.2g})",
+        f"(quadratic term, p {p_in_words(bend.p[0])})",
     )
 
 
