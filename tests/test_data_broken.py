@@ -289,6 +289,15 @@ CASES = [
     stated(
         "status of text", "type: text, allowed: [w", "status_in: s, type: text, allowed: [w", "s"
     ),
+    stated("address of a script", "url: not stated", "url: 'javascript:x'", "line 5", "https://"),
+    stated("address in words", "url: not stated", "url: ask us", "line 5", "'not stated'"),
+    stated(
+        "caution of another period",
+        "cautions: []",
+        "cautions: [{kind: other, text: x, periods: ['1999-00']}]",
+        "line 19",
+        "must be about periods",
+    ),
     stated("no key", "[area_code, period]\n", "[]\n", "tables[1].key", "known from another"),
     stated("file twice", "file: groups.csv", "file: counts.csv", "counts.csv comes twice"),
     stated("rule of three columns", "[treated, seen]", "[treated, seen, open]", "tables[1].rules"),

@@ -320,6 +320,10 @@ def _dataset(fields: Fields) -> Dataset:
         tables=tuple(_table(each) for each in fields.each("tables")),
     )
     fields.done()
+    if found.url != "not stated" and not re.fullmatch(r"https?://[^\s<>\"']+", found.url):
+        raise fields.refuse("url", "must begin with https:// or be 'not stated'")
+    if any(not set(doubt.periods) <= set(periods) for doubt in found.cautions if periods):
+        raise fields.refuse("cautions", f"must be about periods of {', '.join(periods)}")
     _check_tables(fields, found.tables)
     return found
 
