@@ -53,6 +53,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not():
         ({"points": 13}, "an even number of at least 12 points, and 2 draws; got 13"),
         ({"draws": 1}, "got 48 and 1"),
         ({"errors": ["magic"]}, "errors must be one of ar1"),
+        ({"correlations": [0.3, 1.5]}, r"must lie between -1 and 1; got \[0.3, 1.5\]"),
     ],
 )
 def test_wrong_wishes_are_refused(asked, message):

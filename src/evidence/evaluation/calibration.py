@@ -65,7 +65,8 @@ def interval_coverage(
     Raises
     ------
     DataError
-        If a method is unknown, or there are too few points or draws.
+        If a method is unknown, a correlation is not one that errors can have, or there are too few
+        points or draws.
     """
     if points < 12 or points % 2 or draws < 2:
         raise DataError(
@@ -74,6 +75,10 @@ def interval_coverage(
         )
     for kind in errors:
         require_choice(kind, models.LINEAR, "errors")
+    if not np.all(np.abs(correlations) < 1):
+        raise DataError(
+            f"correlations must lie between -1 and 1; got {list(correlations)}. Take 0.3."
+        )
     rows = [
         row
         for place, correlation in enumerate(correlations)
