@@ -77,7 +77,7 @@ def test_a_page_opens_with_its_title_and_its_box(workbook: Path) -> None:
     for text in (BOX["finding"], BOX["size"], BOX["applies_to"], "2019-20", "1 March 2027"):
         assert text in words(box)
     assert "Not rated" in words(box)
-    assert "Description of routine data" in words(box)
+    assert "Design Description " in words(box)
     assert "Read with care: Doubt about small_counts." in words(box)
     assert "and 4 more" in words(box)
     assert "Computed, run 0123456789ab" in words(box)

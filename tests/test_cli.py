@@ -520,7 +520,7 @@ def two(workbook):
 
 
 def test_a_run_is_named_by_id_unique_prefix_or_folder(two, evidence):
-    for first in ("3fa2cc000001", "3fa", "good-3fa2cc000001", str(two[0])):
+    for first in ("3fa2cc000001", "3fa", "good-3fa2cc000001", "good-3fa", str(two[0])):
         code, out, err = evidence("compare", first, "3fb")
         assert (code, err) == (0, "")
         assert "r/x" in out
@@ -540,7 +540,8 @@ def test_a_number_that_only_one_run_has_stands_alone(two, evidence):
 
     _, out, _ = evidence("compare", "3fa", "3fb")
 
-    assert [line.split() for line in out.splitlines()[1:3]] == [["r/x", "1"], ["r/y", "2"]]
+    assert out.splitlines()[0] == "a is good-3fa2cc000001, b is good-3fb000000002"
+    assert [line.split() for line in out.splitlines()[2:4]] == [["r/x", "1"], ["r/y", "2"]]
 
 
 @pytest.mark.parametrize(

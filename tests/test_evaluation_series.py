@@ -415,8 +415,8 @@ def test_several_figures_stand_side_by_side_around_the_event():
     assert rows.loc["Recovery", "change"] == -5
     plain = [text.replace("\N{NO-BREAK SPACE}", " ") for text in rows["told"]]
     assert plain == [
-        "200, then 50 (−75 %; elsewhere −10 %); 6 periods on 190",
-        "50 %, then 45 % (−5 points); 6 periods on 45 %",
+        "200, then 50 (−75 %; elsewhere −10 %); 6 periods later 190",
+        "50 %, then 45 % (−5 points); 6 periods later 45 %",
     ]
     assert result.text.endswith("Finished −75\N{NO-BREAK SPACE}%; Recovery −5 points.")
     with pytest.raises(DataError, match="'Recovery' must have a figure before and after '2030-01'"):

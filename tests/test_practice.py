@@ -525,8 +525,16 @@ def test_the_gradient_by_deprivation_is_read_where_it_is_known(material):
     found = steps.measure("S5", replace(material, gradients=known))
 
     assert found.table["slope"].tolist() == [8.0]
-    assert "Reviews rises most, by 8.0 points (7.0 to 9.0); 0 of 1 indicators" in found.text
+    assert (
+        "Reviews rises most, by 8.0 points (7.0 to 9.0) on the slope index; 0 of 1 indicators"
+        in found.text
+    )
     assert steps.shown("S5", found).table.iloc[0, 1] == "8.0 points (7.0 to 9.0), 2019-20"
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_minus():
+    assert steps._signed(-0.04) == "+0.0"
+    assert steps._signed(-0.06) == "\N{MINUS SIGN}0.1"
 
 
 def test_the_best_area_after_noise_is_named_beside_those_that_do_worse(material):

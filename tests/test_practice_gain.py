@@ -111,7 +111,7 @@ def test_a_real_funnel_gives_a_gap_and_a_gap_of_zero_where_all_reach_the_standar
 
 def test_a_gap_without_a_direction_or_a_standard_says_why_there_is_none():
     neither = shrunken([1.0, 2.0, 3.0], 0.5, (10, 10, 10), better="none")
-    assert gap.gap(neither).reason == "no direction of this indicator is better"
+    assert gap.gap(neither).reason == "neither direction is better"
     assert gap.quartile_to_median(neither) is None
     plain = shrunken([1.0, 2.0, 3.0], 0.5, (10, 10, 10))
     assert "no national standard" in gap.gap(plain, benchmark="standard").reason
@@ -204,7 +204,7 @@ def test_indicators_are_ranked_by_people_and_those_without_direction_left_out():
     )
     assert found.table["indicator"].tolist() == ["large", "small"]
     assert found.settings["left_out"] == ["neither"]
-    assert found.text.endswith("1 indicator left out: no direction of this indicator is better.")
+    assert found.text.endswith("1 indicator left out: neither direction is better.")
 
 
 def test_indicators_are_ranked_by_a_standard_or_peers_and_without_any_gap_refused():
@@ -455,7 +455,9 @@ def test_the_picture_of_gaps_draws_every_area_behind_and_counts_the_others():
     picture = plots.gap(found)
 
     assert dots(picture) == 2
-    assert "1 area that is not behind is left out" in written(picture)
+    assert "1 area is left out: nobody behind, even at the far end of the interval" in written(
+        picture
+    )
     assert "people a year behind\nthe London median" in written(picture)
     assert "Most: A0 100" in picture.alt
     assert found.text in picture.alt

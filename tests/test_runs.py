@@ -178,6 +178,19 @@ def test_the_reason_of_a_failure_holds_no_folder_of_the_machine(workbook, file, 
     assert Store(workbook).pointer("good")["error"] == outcome.error
 
 
+def test_what_a_failure_left_goes_when_the_page_runs_well(ran):
+    workbook, _ = ran
+    left = workbook / "data/processed/failed/good"
+    change_notebook(workbook, "good", "year * scale", "year / 0")
+    run_pages(workbook, [page("good")])
+    assert left.is_dir()
+
+    change_notebook(workbook, "good", "year / 0", "year * scale * 3")
+    run_pages(workbook, [page("good")])
+
+    assert not left.exists()
+
+
 def test_a_batch_that_is_stopped_starts_no_further_page(workbook):
     pages = [page("good", id=f"good-{n}", scale=float(n)) for n in range(8)]
 

@@ -257,6 +257,7 @@ def compare(
     for name, (first, second) in {**found.parameters, **found.data}.items():
         out.print(f"{name}: {first} | {second}")
     if found.changed:
+        out.print(f"a is {found.a}, b is {found.b}")
         _print_table(
             ("number", "a", "b", "b - a", "relative"),
             [

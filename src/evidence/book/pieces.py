@@ -21,7 +21,7 @@ DESIGN_WORDS = {
     "its": "Interrupted time series",
     "controlled_before_after": "Before and after, with a comparison",
     "before_after": "Before and after, without a comparison",
-    "descriptive": "Description of routine data",
+    "descriptive": "Description",
 }
 DOWNLOAD_WORDS = {"table": "Table", "figure": "Figure", "notebook": "Notebook with its outputs"}
 

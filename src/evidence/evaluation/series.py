@@ -393,7 +393,7 @@ def _told(row: dict[str, Any], later: int) -> str:
         told += f"; elsewhere {signed(row['change_control'])}{_mark(row)}"
     told += ")"
     if not np.isnan(row["later"]):
-        told += f"; {later} periods on {number(row['later'])}{unit}"
+        told += f"; {later} periods later {number(row['later'])}{unit}"
     return told
 
 

@@ -162,8 +162,8 @@ def gap(result: Result) -> Picture:
     note = "filled: clear of noise; arithmetic, nothing here says what would close a gap"
     left_out = len(table) - len(rows)
     if left_out:
-        verb = "area that is not behind is" if left_out == 1 else "areas that are not behind are"
-        note += f"\n{left_out} {verb} left out"
+        areas = "1 area is" if left_out == 1 else f"{left_out} areas are"
+        note += f"\n{areas} left out: nobody behind, even at the far end of the interval"
     title = f"Gap: {asked['indicator']}, {asked['period']}"
     axes = _people_by_area(rows, rows["people"], style.BLUE, rows["clear"], title, note)
     axes.set_xlabel(f"{asked['counted']} behind\n{behind} (95 % interval)")

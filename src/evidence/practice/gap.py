@@ -89,7 +89,7 @@ def gap(
     asked = funnel.settings
     what = f"Gap to {NAMES[benchmark]} not computed"
     if asked["direction_better"] not in SIGN:
-        return Result.could_not(what, "no direction of this indicator is better")
+        return Result.could_not(what, "neither direction is better")
     if benchmark == "standard" and standard is None:
         return Result.could_not(what, "no national standard is stated for this indicator")
     rows = _figures(funnel)

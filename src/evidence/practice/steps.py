@@ -121,7 +121,7 @@ def _with_unit(value: float, unit: str) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def shown(step: str, measure: Result) -> Result:
@@ -265,9 +265,9 @@ def gradient(material: Material) -> Result:
     ]
     first = table.iloc[0]
     return Result(
-        text=f"From the most to the least deprived tenth {first['indicator']} rises most, by "
+        text=f"From the most to the least deprived people {first['indicator']} rises most, by "
         f"{first['slope']:.1f} {first['unit']} ({first['95 % low']:.1f} to "
-        f"{first['95 % high']:.1f}); {without} of {len(material.funnels)} indicators have no "
+        f"{first['95 % high']:.1f}) on the slope index; {without} of {len(material.funnels)} indicators have no "
         "figures by deprivation.",
         table=table,
         settings={"method": "gradient by deprivation", "without": without},
@@ -408,8 +408,8 @@ def outliers(material: Material) -> Result:
     ]
     good = int((table["better than the usual spread"] != "none").sum())
     return Result(
-        text=f"{good} of {len(table)} indicators have an area beyond the usual spread on the good "
-        "side; the best area after noise is named for each.",
+        text=f"{good} of {len(table)} indicators {'has' if good == 1 else 'have'} an area beyond "
+        "the usual spread on the good side; the best area after noise is named for each.",
         table=table,
         settings={"method": "outliers"},
         cautions=(Caution("multiple_testing", "The best of many areas is partly the luckiest."),),

@@ -52,12 +52,16 @@ class Store:
         return folder
 
     def finish(self, folder: Path, page: str, run: str) -> Path:
-        """Rename a complete temporary folder to its lasting name and return it."""
+        """Rename a complete temporary folder to its lasting name and return it.
+
+        What an earlier failure of the page left behind goes.
+        """
         final = self.runs / f"{page}-{run}"
         if final.exists():
             shutil.rmtree(folder)
         else:
             folder.rename(final)
+        shutil.rmtree(self.failed / page, ignore_errors=True)
         return final
 
     def keep_failed(self, folder: Path, page: str) -> Path:
@@ -106,7 +110,8 @@ class Store:
         hits = [
             item
             for item in folders
-            if item.name == name or (name and item.name.rpartition("-")[2].startswith(name))
+            if name
+            and (item.name.startswith(name) or item.name.rpartition("-")[2].startswith(name))
         ]
         if len(hits) != 1:
             named = ", ".join(sorted(item.name for item in hits)[:5])

@@ -514,8 +514,8 @@ def _subgroup_text(by: str, fits: dict[str, Fit], p: float, level: float) -> str
     verdict = "differ" if p < 1 - level else "do not clearly differ"
     ranked = sorted(fits, key=lambda name: fits[name].b[0])
     ends = [
-        f"{name} {number(fits[name].b[0], decimals_for(fits[name].low[0], fits[name].high[0]))} "
-        f"(k {fits[name].k})"
+        f"{number(fits[name].b[0], decimals_for(fits[name].low[0], fits[name].high[0]))} "
+        f"({name}, k {fits[name].k})"
         for name in (ranked[0], ranked[-1])
     ]
     return f"Effects {verdict} by {by} (p {p_words(p)}): from {ends[0]} to {ends[1]}."
