@@ -267,8 +267,8 @@ def gradient(material: Material) -> Result:
     return Result(
         text=f"From the most to the least deprived people {first['indicator']} rises most, by "
         f"{first['slope']:.1f} {first['unit']} ({first['95 % low']:.1f} to "
-        f"{first['95 % high']:.1f}) on the slope index; {without} of {len(material.funnels)} indicators have no "
-        "figures by deprivation.",
+        f"{first['95 % high']:.1f}) on the slope index; {without} of "
+        f"{len(material.funnels)} indicators have no figures by deprivation.",
         table=table,
         settings={"method": "gradient by deprivation", "without": without},
         cautions=(
