@@ -147,6 +147,11 @@ def test_certainty_with_an_open_domain_is_not_rated():
     )
 
 
+def test_an_unknown_design_is_refused_and_not_taken_for_a_weak_one():
+    with pytest.raises(DataError, match=r"a design must be one of rct, .*; got 'RCT'"):
+        certainty("RCT", dict.fromkeys(DOWN, CITED))
+
+
 def test_judgements_by_rule_reach_the_reader():
     by_rule = Judgement(-1, "the interval includes no effect", BY_RULE)
 

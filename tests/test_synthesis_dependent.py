@@ -113,6 +113,15 @@ def test_few_studies_are_a_reason_or_a_caution():
     assert "few_studies" in [caution.kind for caution in result.cautions]
 
 
+def test_shares_of_variance_are_in_per_cent_and_few_studies_are_said_to_be_few():
+    eight = EFFECTS[EFFECTS["study"].isin([f"S{at}" for at in range(8)])]
+
+    result = pool_levels(eight, direction_better="higher", measure="SMD")
+
+    assert [one.key for one in result.estimates if one.unit == "%"] == ["I2_between", "I2_within"]
+    assert any(item.text.startswith("Only 8 studies: how much") for item in result.cautions)
+
+
 def test_one_effect_per_study_cannot_tell_the_levels_apart_and_says_so():
     result = pool_levels(EFFECTS.iloc[::3], direction_better="higher", measure="SMD")
 

@@ -141,6 +141,7 @@ def test_the_result_holds_the_league_and_the_ranking():
     assert result["vs.C"].value == pytest.approx(-2.15, abs=0.01)
     assert result["P.C"].value > result["P.B"].value > result["P.A"].value
     assert "highest ranked C" in result.text
+    assert [one.key for one in result.estimates if one.unit == "%"] == ["I2"]
 
 
 @given(st.permutations([0, 1, 2]), st.booleans())

@@ -104,6 +104,31 @@ def test_without_a_floor_a_too_narrow_interval_is_said_to_be_so():
     assert any("0.06 times the classic one" in caution.text for caution in result.cautions)
 
 
+def test_the_floor_of_the_classic_interval_is_said_to_be_one():
+    effects = table([0.1, 0.12, 0.09, 0.11, 0.105], [0.02, 0.03, 0.04, 0.01, 0.05])
+
+    result = pool(effects, floor="interval", **CHOICES)
+
+    assert result["pooled"].low == pytest.approx(result["common"].low)
+    assert any("a floor keeps it from being so" in caution.text for caution in result.cautions)
+    assert "interval_narrow" not in kinds(pool(effects, test="z", floor="interval", **CHOICES))
+
+
+def test_the_unit_of_fixed_weights_does_not_matter():
+    yi, vi = [0.1, 0.5, 0.9, 0.3], [0.1, 0.05, 0.2, 0.08]
+    weights = np.array([1.0, 2.0, 3.0, 4.0])
+
+    one, other = (fit(yi, vi, weights=factor * weights) for factor in (1, 100))
+
+    residual = np.array(yi) - one.b[0]
+    scale = np.sum(residual**2 / (np.array(vi) + one.tau2)) / 3
+    classic = np.sum(weights**2 * (np.array(vi) + one.tau2)) / weights.sum() ** 2
+    assert one.se[0] == pytest.approx(np.sqrt(scale * classic))
+    assert other.se[0] == pytest.approx(one.se[0])
+    with pytest.raises(DataError, match="kenward_roger is for inverse-variance weights"):
+        fit(yi, vi, test="kenward_roger", weights=weights)
+
+
 def test_identical_effects_without_a_floor_are_refused_and_not_certain():
     result = pool(table([0.3] * 4, [0.1, 0.2, 0.1, 0.3]), floor="none", **CHOICES)
 

@@ -74,6 +74,12 @@ def test_impossible_counts_and_unknown_measures_are_refused():
         pool_counts(ONE, measure="SMD", direction_better="lower")
 
 
+def test_only_the_share_of_variance_between_studies_is_in_per_cent():
+    found = pool_counts(ZEROS, measure="OR", direction_better="lower")
+
+    assert [one.key for one in found.estimates if one.unit == "%"] == ["I2"]
+
+
 def test_equal_odds_ratios_are_homogeneous():
     table = pd.DataFrame({"ai": [10, 20], "n1i": [30, 60], "ci": [5, 10], "n2i": [30, 60]})
 

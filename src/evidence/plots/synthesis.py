@@ -74,7 +74,7 @@ def contour_funnel(result: Result, *, title: str = "Small studies and large ones
     axes.set_xlabel(_funnel_label(axes, pooled))
     axes.set_title(title)
     _funnel_key(axes)
-    return Picture(figure, _funnel_alt(table, pooled, centre))
+    return Picture(figure, _funnel_alt(table, centre))
 
 
 def _pooled_on_axis(result: Result) -> float:
@@ -110,7 +110,7 @@ def _funnel_key(axes: Axes) -> None:
     )  # fmt: skip
 
 
-def _funnel_alt(table: pd.DataFrame, pooled: Estimate, centre: float) -> str:
+def _funnel_alt(table: pd.DataFrame, centre: float) -> str:
     halves = table["se"] > table["se"].median()
     right = int((table.loc[halves, "yi"] > centre).sum())
     return (

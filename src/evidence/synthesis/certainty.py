@@ -17,6 +17,7 @@ from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
 from evidence.synthesis.measures import MEASURES
 from evidence.synthesis.pool import listed
+from evidence.vocabulary import DESIGNS
 
 BY_RULE = "by rule, not yet judged by a person"
 
@@ -375,8 +376,10 @@ def certainty(design: str, judgements: Mapping[str, Judgement]) -> Result:
     Raises
     ------
     DataError
-        If a domain is unknown or moves in the wrong direction.
+        If the design or a domain is unknown, or a domain moves in the wrong direction.
     """
+    if design not in DESIGNS:
+        raise DataError(f"a design must be one of {', '.join(DESIGNS)}; got {design!r}.")
     for domain, judgement in judgements.items():
         if domain not in (*DOWN, *UP):
             raise DataError(f"a domain must be one of {', '.join((*DOWN, *UP))}; got {domain!r}.")

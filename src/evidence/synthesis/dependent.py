@@ -519,7 +519,10 @@ def _level_estimates(
         Estimate(
             key="prediction", **reader_scale(value, value - half, value + half, measure), **about
         ),
-        *(Estimate(key=key, value=item, k=clusters) for key, item in extra.items()),
+        *(
+            Estimate(key=key, value=item, k=clusters, unit="%" if key.startswith("I2") else "")
+            for key, item in extra.items()
+        ),
     )
 
 
@@ -541,7 +544,13 @@ def _level_cautions(fitted: Marginal, df: float, clusters: int) -> list[Caution]
             )
         )
     elif clusters < FEW_CLUSTERS:
-        found.append(Caution("few_studies", f"Only {clusters} studies with repeated effects."))
+        found.append(
+            Caution(
+                "few_studies",
+                f"Only {clusters} studies: how much effects vary between and within them is poorly "
+                "known.",
+            )
+        )
     if np.any(fitted.variances == 0):
         which = " and ".join(
             name

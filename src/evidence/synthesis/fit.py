@@ -134,7 +134,8 @@ def fit(
     level
         Coverage of the intervals.
     weights
-        Fixed weights in place of inverse-variance weights, shape (k,).
+        Fixed weights in place of inverse-variance weights, shape (k,); not for Kenward-Roger, which
+        is about the latter.
 
     Raises
     ------
@@ -142,6 +143,8 @@ def fit(
         If a choice is unknown or the numbers cannot be fitted (see `weighting.studies`).
     """
     _check_choices(model, test, floor, level)
+    if weights is not None and test == "kenward_roger":
+        raise DataError("kenward_roger is for inverse-variance weights; leave out `weights`.")
     data = studies(yi, vi, x)
     method = "none" if model == "common" else str(tau2)
     between, between_se = _between(data, model, tau2)
@@ -207,7 +210,7 @@ def _inference(
     if test != "z" and data.df > 0:
         dfs = np.full(data.p, float(data.df))
     if test == "hartung_knapp" and data.df > 0:
-        scale = _hartung_knapp_scale(data, b, classic_se, weighted, floor, level)
+        scale = _hartung_knapp_scale(data, weighted, tau2, classic_se, floor, level)
     if test == "kenward_roger" and data.df > 0:
         vcov, dfs = _kenward_roger(data, weighted, vcov)
     se = np.sqrt(scale * np.diag(vcov))
@@ -236,9 +239,10 @@ def _inference(
 
 
 def _hartung_knapp_scale(
-    data: Studies, b: Array, classic_se: Array, weighted: Weighted, floor: str, level: float
+    data: Studies, weighted: Weighted, tau2: float, classic_se: Array, floor: str, level: float
 ) -> float:
-    scale = weighted.rss / data.df
+    residual = weighted.residual
+    scale = float((data.at(tau2).w * residual) @ residual) / data.df
     if floor == "scale":
         return max(1.0, scale)
     if floor == "iqwig6" and _narrower_than_dl(data, np.sqrt(scale) * classic_se, level):

@@ -340,7 +340,7 @@ def multiverse(
     table["excludes_null"] = (table["low"] > null) | (table["high"] < null)
     estimates = _multiverse_estimates(table, open_factors, measure, null)
     return Result(
-        text=_multiverse_text(table, estimates, open_factors, null),
+        text=_multiverse_text(table, estimates),
         estimates=estimates,
         table=table,
         settings={
@@ -456,9 +456,7 @@ def _flips(table: pd.DataFrame, factor: str, factors: Sequence[str], null: float
     return 100 * different / pairs if pairs else 0.0
 
 
-def _multiverse_text(
-    table: pd.DataFrame, estimates: Sequence[Estimate], factors: Sequence[str], null: float
-) -> str:
+def _multiverse_text(table: pd.DataFrame, estimates: Sequence[Estimate]) -> str:
     low, high = _ends(table)
     decimals = decimals_for(low, high)
     share = next(item.value for item in estimates if item.key == "share_excluding_null")

@@ -652,7 +652,7 @@ def network_pool(
             "studies": len(built.arms),
             "multi_arm": sum(len(arms) > 2 for arms in built.arms.values()),
         },
-        cautions=tuple(_network_cautions(table, built, parts, split)),
+        cautions=tuple(_network_cautions(table, parts, split)),
     )
 
 
@@ -699,7 +699,13 @@ def _network_estimates(
         if between_df
         else 1.0,
     }
-    return (*found, *(Estimate(key=key, value=value, k=k) for key, value in numbers.items()))
+    return (
+        *found,
+        *(
+            Estimate(key=key, value=value, k=k, unit="%" if key == "I2" else "")
+            for key, value in numbers.items()
+        ),
+    )
 
 
 def _network_text(
@@ -749,7 +755,7 @@ def _league_table(fit: Weighted, split: pd.DataFrame, tau2: float, level: float)
 
 
 def _network_cautions(
-    table: pd.DataFrame, network: Network, parts: Decomposition, split: pd.DataFrame
+    table: pd.DataFrame, parts: Decomposition, split: pd.DataFrame
 ) -> list[Caution]:
     found = []
     between, df = parts.between_random, parts.between[1]

@@ -208,7 +208,7 @@ def pool(
         estimates=estimates,
         table=_table(usable, fitted, about, study, label, people),
         settings=settings,
-        cautions=tuple(_cautions(fitted, usable, about, left_out, predicted, study, mix_designs)),
+        cautions=tuple(_cautions(fitted, usable, about, left_out, predicted, study, test)),
     )
 
 
@@ -551,12 +551,12 @@ def _cautions(
     left_out: list[str],
     predicted: tuple[float, float] | None,
     study: str,
-    mix_designs: bool,
+    test: str,
 ) -> list[Caution]:
     found = [
         *_study_cautions(fitted.k, effects, study, about),
         *_left_out_caution(left_out),
-        *_interval_cautions(fitted),
+        *_interval_cautions(fitted, test),
         *_prediction_cautions(fitted, predicted),
         *_variance_caution(fitted),
     ]
@@ -610,14 +610,15 @@ def _left_out_caution(left_out: list[str]) -> list[Caution]:
     return [Caution("other", f"{len(left_out)} {rows} left out: {shown}.")]
 
 
-def _interval_cautions(fitted: Fit) -> list[Caution]:
+def _interval_cautions(fitted: Fit, test: str) -> list[Caution]:
+    """Return doubts about the interval; a floor may have put another test in place of `test`."""
     if fitted.model == "common":
         return []
     found = []
     if fitted.tau2 == 0 and fitted.k > 1:
         found.append(AT_ZERO)
     raw = fitted.weighted.rss / max(fitted.studies.df, 1)
-    if fitted.test == "hartung_knapp" and fitted.studies.df and raw < 1:
+    if test == "hartung_knapp" and fitted.studies.df and raw < 1:
         found.append(_floor_caution(fitted, raw))
     return found
 

@@ -311,7 +311,13 @@ def _count_estimates(
         found |= homogeneity(used) if len(used.a) > 1 else {}
     if measure == "IRR":
         found["CMH"], found["CMH_p"] = rate_association(used)
-    return (pooled, *(Estimate(key=key, value=item) for key, item in found.items()))
+    return (
+        pooled,
+        *(
+            Estimate(key=key, value=item, unit="%" if key == "I2" else "")
+            for key, item in found.items()
+        ),
+    )
 
 
 def _spread_about(value: float, table: pd.DataFrame) -> dict[str, float]:

@@ -84,7 +84,7 @@ def side_by_side(
         return Result.could_not(f"No {what} compared", "none could be estimated", **settings)
     return Result(
         text=_text(table, what),
-        estimates=(*_estimates(found, table), *_counts(table)),
+        estimates=(*_estimates(found), *_counts(table)),
         table=table,
         settings=settings,
     )
@@ -162,7 +162,7 @@ def _text(table: pd.DataFrame, what: str) -> str:
     return f"{len(table)} {what}: {', '.join(counts)}; from {ends[0]} to {ends[1]}."
 
 
-def _estimates(found: Mapping[str, tuple[Result, str]], table: pd.DataFrame) -> list[Estimate]:
+def _estimates(found: Mapping[str, tuple[Result, str]]) -> list[Estimate]:
     return [
         Estimate(
             key="row." + as_key(name),

@@ -118,12 +118,6 @@ class Weighted:
         w2 = self.w**2
         return float(w2.sum() - 2 * (w2 @ self.leverage) + np.sum(self._mixed * self._mixed.T))
 
-    @cached_property
-    def pppy(self) -> float:
-        """``y'PPPy``."""
-        weighted = self.studies.q.T @ (self.w * self.py)
-        return float((self.w * self.py) @ self.py - weighted @ self.inverse @ weighted)
-
     def trace_with(self, d: Array) -> tuple[float, float]:
         """Return ``tr(PD)`` and ``tr(PDPD)`` for the diagonal matrix with diagonal `d`."""
         q, wd = self.studies.q, self.w * d
