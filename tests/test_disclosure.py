@@ -291,12 +291,34 @@ def test_rows_keep_their_order_and_labels_do_not_matter():
         (listed(3, 20), {"by": ["place"]}, "needs the columns 'place'"),
         (listed(3, 20).assign(area="A0"), {}, "one row for each area; some repeat"),
         (listed(*([9] * 2600)), {}, "2,500 cells at most; 2,601 came"),
+        (listed(3, 20), {"total": "Total"}, "label of totals must be in 'area'; 'Total' is not"),
         (listed(3, 20), {"sums": [("All", ["A0", "B"])]}, "must name rows of a list; B came"),
     ],
 )
 def test_what_cannot_be_controlled_is_refused(table, choices, words):
     with pytest.raises(DataError, match=words):
         shown(table, **choices)
+
+
+def test_a_total_that_was_not_named_is_refused():
+    """43 less 40 is the count of 3 that was left out."""
+    table = listed(3, 40)
+    both = table.rename(columns={"area": "area_code", "count": "denominator"})
+
+    with pytest.raises(
+        DataError, match=r"'All' is the sum of the other rows\. Name it with total='All'"
+    ):
+        control(table, Rule(7, 1), by=["area"])
+    with pytest.raises(DataError, match="'All' is the sum of the other rows"):
+        control_parts(both.assign(numerator=[2, 20, 22]), Rule(7, 1))
+    assert len(control(table.replace(43, 50), Rule(7, 1), by=["area"])) == 3
+
+
+def test_a_total_of_two_columns_that_is_not_there_is_refused():
+    table = pd.DataFrame({"area_code": ["A", "All"], "numerator": [3, 3], "denominator": [9, 9]})
+
+    with pytest.raises(DataError, match="label of totals must be in 'area_code'; 'London' is not"):
+        control_parts(table, RULE, total="London")
 
 
 def test_a_total_that_does_not_add_up_is_told_without_counts():

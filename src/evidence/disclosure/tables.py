@@ -17,6 +17,8 @@ from evidence.errors import DataError, require_columns
 
 SUPPRESSED = "suppressed"
 MOST_CELLS = 2500
+TOTALS = ("all", "england", "london", "sum", "total")
+"""Labels that totals mostly have."""
 
 
 def control(
@@ -71,7 +73,10 @@ def control(
     """
     rows = table.reset_index(drop=True)
     _check(rows, by, count, shown)
+    _require_total(rows, by, total)
     found = tuple(_sums(rows, by, total, sums))
+    if not found:
+        _refuse_unnamed_total(rows, by[0], count)
     unseen = np.zeros(len(rows), dtype=bool) if not shown else ~rows[shown].to_numpy(dtype=bool)
     system = System(_exact(rows, count), found, unseen, rule)
     names = [" / ".join(map(str, key)) for key in rows[list(by)].itertuples(index=False)]
@@ -130,6 +135,9 @@ def control_parts(
     said_anew = [name for name in ("rounding", "denominator_rounding") if name in table.columns]
     rows = table.drop(columns=said_anew).reset_index(drop=True)
     _check(rows, [by], numerator, "", denominator)
+    _require_total(rows, [by], total)
+    if total is None:
+        _refuse_unnamed_total(rows, by, denominator)
     x, n = _exact(rows, numerator), _exact(rows, denominator)
     if (x > n).any():
         over = rows.loc[x > n, by].astype("str").tolist()
@@ -189,6 +197,28 @@ def _check(
             f"a restricted table may have {MOST_CELLS:,} cells at most; {len(rows):,} came. "
             "Show fewer groups at a time."
         )
+
+
+def _require_total(rows: pd.DataFrame, by: Sequence[str], total: str | None) -> None:
+    """Refuse a total that is not there: a total by another label would give the rest back."""
+    if total is None or any((rows[column].astype("str") == total).any() for column in by):
+        return
+    raise DataError(
+        f"the label of totals must be in {' or '.join(map(repr, by))}; {total!r} is not. Correct "
+        "it, or leave it out if the table has no total."
+    )
+
+
+def _refuse_unnamed_total(rows: pd.DataFrame, by: str, count: str) -> None:
+    """Refuse a row that is called a total and is one, but was not named as such."""
+    labels = rows[by].astype("str")
+    for place in rows.index[labels.str.casefold().isin(TOTALS)]:
+        if len(rows) > 1 and rows[count][place] == rows[count].drop(place).sum():
+            raise DataError(
+                "a total must be named, or the rest would give small counts back; "
+                f"{labels[place]!r} is the sum of the other rows. Name it with "
+                f"total={labels[place]!r}."
+            )
 
 
 def _exact(rows: pd.DataFrame, count: str) -> np.ndarray:
