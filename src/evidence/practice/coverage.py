@@ -107,13 +107,24 @@ def totals(registry: pd.DataFrame, *frameworks: pd.DataFrame) -> Result:
                 {"framework": framework, "id": entry["id"], "name": entry["name"], **_shown(cell)}
             )
     table = pd.DataFrame(found).drop(columns="share")
-    without = table.loc[table["evidence"] == 0, "id"]
+    without = table[table["evidence"] == 0]
     text = f"{len(without)} of {len(table)} steps, lessons and principles have no evidence here"
     return Result(
-        text=f"{text}: {', '.join(without)}." if len(without) else f"{text}.",
+        text=f"{text}: {_numbered(without)}." if len(without) else f"{text}.",
         table=table,
         settings={"method": "coverage totals"},
     )
+
+
+def _numbered(entries: pd.DataFrame) -> str:
+    """Return entries as a reader names them, such as steps 2 and 6; lesson 1."""
+    found = []
+    for framework, ids in entries.groupby("framework", sort=False)["id"]:
+        numbers = [id.lstrip("SLP") for id in ids]
+        name = str(framework) if len(numbers) > 1 else str(framework).removesuffix("s")
+        *first, last = numbers
+        found.append(f"{name} {', '.join(first)}{' and ' if first else ''}{last}")
+    return "; ".join(found)
 
 
 def listed(totals: Result, framework: str) -> Result:

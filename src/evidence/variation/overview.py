@@ -299,7 +299,8 @@ def _service_words(counted: dict[str, int], name: str) -> str:
         if counted[key]
     ]
     some = counted["services"] - counted["without"]
-    ways = f" ({', '.join(moved)})" if moved else ""
+    judged = counted["high_or_low"] < some
+    ways = f" ({', '.join(moved)})" if judged and moved else ""
     of = words.share_of(some, counted["services"], "service")
     return (
         f"{name}: in the last {RECENT} months {of} "
