@@ -90,3 +90,16 @@ def test_an_area_says_what_it_covered_and_who_took_over_by_name():
         "Today's integrated care board",
         "Codes",
     ]
+
+
+def test_every_quantity_has_its_unit():
+    """Numbers without one are years, places in an order, codes and marks for yes and no."""
+    found = {
+        column.name
+        for id in data.datasets()
+        for table in data.dataset(id).tables
+        for column in table.columns
+        if column.type in ("integer", "number") and not column.unit
+    }
+    order = {"year", "month", "id", "arm", "row", "ring", "point", "order"}
+    assert found == order | {"sg", "ac", "itt", "rob", "smokban"}
