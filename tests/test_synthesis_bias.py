@@ -232,5 +232,9 @@ def test_a_step_without_results_has_no_maximum_and_says_so():
 def test_wrong_steps_are_refused():
     with pytest.raises(DataError, match="steps must increase between 0 and 1"):
         selection_model(ASYMMETRIC, steps=(0.5, 0.025))
+    with pytest.raises(DataError, match="steps must increase between 0 and 1; got \\[\\]"):
+        selection_model(ASYMMETRIC, steps=())
+    with pytest.raises(DataError, match="model must be random or common; got 'randon'"):
+        selection_model(ASYMMETRIC, model="randon")
     with pytest.raises(DataError, match="alternative must be greater or less"):
         selection_model(ASYMMETRIC, alternative="up")

@@ -49,6 +49,8 @@ def test_empty_and_single_subsets_have_no_or_their_own_number():
 def test_wrong_shapes_and_choices_are_refused():
     with pytest.raises(DataError, match="one column per study"):
         pool_many(YI, VI, np.ones((2, 3)))
+    with pytest.raises(DataError, match="model must be one of random, common here; got 'fixed'"):
+        pool_many(YI, VI, SUBSETS, model="fixed")
     with pytest.raises(DataError, match="tau2 must be one of REML, ML"):
         pool_many(YI, VI, SUBSETS, tau2="GENQ")
     with pytest.raises(DataError, match="variances positive"):

@@ -13,10 +13,13 @@ from scipy.special import gamma
 from evidence.errors import DataError
 from evidence.results import Result
 from evidence.synthesis.bias import regression_test, small_study_tests, trim_and_fill
+from evidence.synthesis.calibration import synthesis_coverage
+from evidence.synthesis.count_models import pool_by_likelihood
 from evidence.synthesis.dependent import fit_levels, levels, pool_levels, profile_interval
 from evidence.synthesis.effects import effect_sizes
 from evidence.synthesis.fit import fit, prediction_interval, q_based, tau2_interval
 from evidence.synthesis.heterogeneity import METHODS
+from evidence.synthesis.many import pool_many
 from evidence.synthesis.measures import back_transform
 from evidence.synthesis.network import build, contrasts, network_pool
 from evidence.synthesis.network_counts import network_pool_counts
@@ -345,3 +348,27 @@ def test_trap_19_tiny_p_values_ratios_and_falling_transforms_survive_json():
         assert result["pooled"].low <= result["pooled"].value <= result["pooled"].high
     assert sure["p"].value < 1e-300
     assert (ratio["pooled"].scale, ratio["pooled_analysis_scale"].scale) == ("natural", "analysis")
+
+
+COUNTED = {"direction_better": "lower", "level": 95}
+FIVE = studies([0.1, 0.4, 0.2, 0.6, 0.3], [0.05] * 5)
+PAIRS = contrasts(ARMS, measure="OR")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda: pool(FIVE, **CHOICES, level=95),
+        lambda: pool_levels(FIVE, **CHOICES, level=95),
+        lambda: pool_many(FIVE["yi"], FIVE["vi"], np.ones((1, 5)), level=95),
+        lambda: pool_counts(ZERO, measure="OR", **COUNTED),
+        lambda: pool_by_likelihood(ZERO, measure="OR", **COUNTED),
+        lambda: network_pool(PAIRS, reference="A", **COUNTED),
+        lambda: network_pool_counts(ARMS, reference="B", **COUNTED),
+        lambda: synthesis_coverage(sets=2, studies=(3,), shares=(0,), level=95),
+    ],
+    ids=["pool", "levels", "many", "counts", "likelihood", "network", "network counts", "coverage"],
+)
+def test_a_level_in_per_cent_is_refused_with_the_way_to_write_it(asked):
+    with pytest.raises(DataError, match=r"between 0 and 1; got 95. Write 95 % as 0.95"):
+        asked()

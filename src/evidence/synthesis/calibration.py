@@ -11,7 +11,7 @@ from scipy import special
 from evidence.errors import DataError
 from evidence.results import Caution, Estimate, Result
 from evidence.synthesis.bias import regression_test
-from evidence.synthesis.fit import PREDICTIONS, fit, prediction_interval
+from evidence.synthesis.fit import PREDICTIONS, check_level, fit, prediction_interval
 from evidence.synthesis.pool import PREDICTION_I2, PREDICTION_STUDIES
 from evidence.synthesis.weighting import Array
 
@@ -78,6 +78,7 @@ def synthesis_coverage(
         If there are fewer than two sets, a review has fewer than three studies, all studies have
         one variance or all variance lies between studies.
     """
+    check_level(level)
     if sets < 2 or min(studies) < 3:
         raise DataError(
             f"coverage needs 2 sets and 3 studies or more; got {sets} sets and reviews of "

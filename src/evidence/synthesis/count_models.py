@@ -16,7 +16,7 @@ from scipy import special
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.synthesis.effects import effect_sizes
-from evidence.synthesis.fit import fit
+from evidence.synthesis.fit import check_level, fit
 from evidence.synthesis.likelihoods import (
     NO_SPREAD,
     ModelFit,
@@ -189,6 +189,7 @@ def pool_by_likelihood(
     DataError
         If the measure or model is unknown or counts are impossible; rows are named.
     """
+    check_level(level)
     words, model_of = _chosen(measure, model)
     rules: dict[str, Any] = dict(columns)
     table = effect_sizes(studies, measure=measure, double_zeros="drop", **rules)

@@ -20,7 +20,7 @@ from scipy import linalg, optimize, special, stats
 
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
-from evidence.synthesis.fit import quantile, two_sided
+from evidence.synthesis.fit import check_level, quantile, two_sided
 from evidence.synthesis.pool import (
     decimals_for,
     interval_words,
@@ -429,6 +429,7 @@ def pool_levels(
     DataError
         If a column is missing, a choice is unknown or a variance is not positive.
     """
+    check_level(level)
     if cluster not in effects:
         raise DataError(f"effects need the column of their study; there is no {cluster!r}.")
     usable = effects.dropna(subset=["yi", "vi"]).reset_index(drop=True)

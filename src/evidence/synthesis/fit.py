@@ -174,6 +174,17 @@ def _check_choices(model: str, test: str, floor: str, level: float) -> None:
     for name, value, allowed in choices:
         if value not in allowed:
             raise DataError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
+    check_level(level)
+
+
+def check_level(level: float) -> None:
+    """Refuse a coverage that is no share.
+
+    Raises
+    ------
+    DataError
+        If `level` does not lie between 0 and 1.
+    """
     if not 0 < level < 1:
         raise DataError(f"level must lie between 0 and 1; got {level}. Write 95 % as 0.95.")
 

@@ -17,7 +17,7 @@ from scipy import special
 
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
-from evidence.synthesis.fit import fit
+from evidence.synthesis.fit import check_level, fit
 from evidence.synthesis.pool import as_key, decimals_for, number, reader_scale
 from evidence.synthesis.weighting import Array
 
@@ -67,7 +67,8 @@ def pool_many(
         If shapes do not fit, a variance is not positive, or a choice is not one of those above.
     """
     y, v, kept = np.asarray(yi, float), np.asarray(vi, float), np.asarray(include, bool)
-    _check(y, v, kept, tau2, test, floor)
+    check_level(level)
+    _check(y, v, kept, model, tau2, test, floor)
     unit = float(np.median(v)) if len(v) else 1.0
     centre = float(np.average(y, weights=1 / v)) if len(y) else 0.0
     y, v = (y - centre) / np.sqrt(unit), v / unit
@@ -85,7 +86,7 @@ def pool_many(
     return pd.DataFrame(table)
 
 
-def _check(y: Array, v: Array, kept: Mask, tau2: str, test: str, floor: str) -> None:
+def _check(y: Array, v: Array, kept: Mask, model: str, tau2: str, test: str, floor: str) -> None:
     if kept.ndim != 2 or kept.shape[1] != len(y) or len(v) != len(y):
         raise DataError(
             f"`include` must have one column per study; got shape {kept.shape} for {len(y)} "
@@ -94,6 +95,7 @@ def _check(y: Array, v: Array, kept: Mask, tau2: str, test: str, floor: str) -> 
     if not (np.isfinite(y).all() and np.isfinite(v).all() and (v > 0).all()):
         raise DataError("effects must be finite and variances positive; some are not.")
     allowed = {
+        "model": (model, ("random", "common")),
         "tau2": (tau2, BATCHED),
         "test": (test, ("z", "t", "hartung_knapp")),
         "floor": (floor, ("none", "scale")),

@@ -21,7 +21,7 @@ from scipy import linalg, optimize, special
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.synthesis.effects import effect_sizes
-from evidence.synthesis.fit import quantile, two_sided
+from evidence.synthesis.fit import check_level, quantile, two_sided
 from evidence.synthesis.measures import MEASURES
 from evidence.synthesis.pool import (
     as_key,
@@ -616,6 +616,7 @@ def network_pool(
     DataError
         If the network falls apart, the reference is unknown, or a choice is wrong.
     """
+    check_level(level)
     if tau2 not in ("REML", "DL", "none"):
         raise DataError(f"tau2 must be REML, DL or none; got {tau2!r}.")
     if direction_better not in ("higher", "lower"):

@@ -19,7 +19,7 @@ from scipy import special
 from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.synthesis.effects import effect_sizes
-from evidence.synthesis.fit import quantile
+from evidence.synthesis.fit import check_level, quantile
 from evidence.synthesis.measures import MEASURES, peto_parts
 from evidence.synthesis.pool import decimals_for, interval_words, reader_scale
 from evidence.synthesis.regression import p_words
@@ -213,8 +213,9 @@ def pool_counts(
     Raises
     ------
     DataError
-        If the measure is unknown or counts are impossible; rows are named.
+        If the measure is unknown, the level is no share, or counts are impossible; rows are named.
     """
+    check_level(level)
     if measure not in METHODS:
         raise DataError(f"measure must be one of {', '.join(METHODS)}; got {measure!r}.")
     rules: dict[str, Any] = {"zero_cells": "none" if measure == "PETO" else "only0", **columns}

@@ -57,14 +57,8 @@ def selection_model(
     DataError
         If a choice is unknown or steps are not increasing within 0 to 1.
     """
-    if alternative not in ("", "greater", "less") or shape not in ("step", "beta"):
-        raise DataError(
-            f"alternative must be greater or less and shape step or beta; got {alternative!r} and "
-            f"{shape!r}."
-        )
+    _check_choices(alternative, model, shape, steps)
     cuts = np.asarray(steps, float)
-    if shape == "step" and (np.any(np.diff(cuts) <= 0) or cuts.min() <= 0 or cuts.max() >= 1):
-        raise DataError(f"steps must increase between 0 and 1; got {list(steps)}.")
     usable = effects.dropna(subset=["yi", "vi"])
     if len(usable) < 4:
         return Result.could_not("No selection model", "fewer than four studies")
@@ -73,6 +67,20 @@ def selection_model(
     sign = 1.0 if alternative == "greater" else -1.0
     problem = _Selection(sign * y, v, cuts, shape, model == "random")
     return _selection_result(problem, sign, alternative, steps)
+
+
+def _check_choices(alternative: str, model: str, shape: str, steps: tuple[float, ...]) -> None:
+    for name, value, allowed in (
+        ("alternative", alternative, ("", "greater", "less")),
+        ("model", model, ("random", "common")),
+        ("shape", shape, ("step", "beta")),
+    ):
+        if value not in allowed:
+            listed = " or ".join(filter(None, allowed))
+            raise DataError(f"{name} must be {listed}; got {value!r}.")
+    inside = len(steps) > 0 and steps[0] > 0 and steps[-1] < 1
+    if shape == "step" and not (inside and np.all(np.diff(steps) > 0)):
+        raise DataError(f"steps must increase between 0 and 1; got {list(steps)}.")
 
 
 class _Selection:

@@ -16,7 +16,7 @@ from evidence.errors import DataError
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.synthesis import multivariate
 from evidence.synthesis.dependent import FEW_CLUSTERS, sampling_covariance
-from evidence.synthesis.fit import quantile, two_sided
+from evidence.synthesis.fit import check_level, quantile, two_sided
 from evidence.synthesis.multivariate import MultivariateFit, Outcomes
 from evidence.synthesis.pool import (
     DESIGN_NAMES,
@@ -161,8 +161,7 @@ def _check_choices(
     for name, (value, allowed) in chosen.items():
         if value not in allowed:
             raise DataError(f"{name} must be one of {', '.join(allowed)}; got {value!r}.")
-    if not 0 < level < 1:
-        raise DataError(f"level must lie between 0 and 1; got {level}.")
+    check_level(level)
 
 
 def _known_covariance(
