@@ -39,6 +39,13 @@ def test_the_direction_names_the_judgement(direction, names):
     assert rows["judgement"].tolist() == names
 
 
+def test_a_benchmark_that_is_not_known_is_refused():
+    table = pd.DataFrame({"numerator": [1], "denominator": [10]})
+
+    with pytest.raises(DataError, match="a benchmark must be a number; got nan"):
+        comparison.with_benchmark(table, benchmark=float("nan"), direction_better="higher")
+
+
 def test_an_area_without_people_is_no_figure_and_the_other_is_judged():
     rows = comparison.with_benchmark(
         areas([0, 90], [0, 100]), benchmark=50, direction_better="none"

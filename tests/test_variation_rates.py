@@ -203,3 +203,10 @@ def test_figures_that_are_equal_are_said_not_to_have_changed():
 
     assert result["difference"].value == 0
     assert "all areas together, did not change (95" in result.text
+
+
+def test_a_mean_of_codes_is_refused():
+    table = pd.DataFrame({"area_code": ["A", "A"], "value": ["1", "*"]})
+
+    with pytest.raises(DataError, match="'value' must hold numbers"):
+        rates.means(table)

@@ -295,6 +295,13 @@ def test_a_wrong_series_is_refused_by_name(table, choices, words):
         chart(table, **choices)
 
 
+def test_many_charts_refuse_codes_in_place_of_values():
+    table = months([1, 2, 3]).assign(value=["1", "*", "3"], series="A")
+
+    with pytest.raises(DataError, match=r"'value' must hold numbers; .*Turn codes such as"):
+        spc.charts(table, by=["series"], direction_better="higher")
+
+
 def test_many_charts_refuse_windows_that_overlap():
     table = months([1, 2, 3]).assign(period=["2014-16", "2015-17", "2016-18"], series="A")
 

@@ -42,6 +42,22 @@ def require_unique(table: pd.DataFrame, columns: list[str], task: str) -> None:
         )
 
 
+def numbers(table: pd.DataFrame, column: str) -> np.ndarray:
+    """Return a column of values as floats, NaN where there is none.
+
+    Raises
+    ------
+    DataError
+        If a value is no number.
+    """
+    try:
+        return pd.to_numeric(table[column]).to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{column!r} must hold numbers; {error}. Turn codes such as '*' into a status first."
+        ) from None
+
+
 def counts(table: pd.DataFrame, column: str) -> np.ndarray:
     """Return a column of counts as floats, NaN where there is none.
 
@@ -50,12 +66,7 @@ def counts(table: pd.DataFrame, column: str) -> np.ndarray:
     DataError
         If a value is no number, negative or infinite, naming the rows.
     """
-    try:
-        values = pd.to_numeric(table[column]).to_numpy(dtype=float, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"{column!r} must hold numbers; {error}. Turn codes such as '*' into a status first."
-        ) from None
+    values = numbers(table, column)
     wrong = np.flatnonzero((values < 0) | np.isinf(values))
     if len(wrong):
         raise DataError(

@@ -49,7 +49,7 @@ def with_benchmark(
     Raises
     ------
     DataError
-        If columns are absent or a choice does not exist.
+        If columns are absent, a choice does not exist or the benchmark is no number.
 
     References
     ----------
@@ -57,6 +57,8 @@ def with_benchmark(
     """
     require_choice(direction_better, ("higher", "lower", "none"), "direction_better")
     require_choice(measure, ("proportion", "rate"), "measure")
+    if not np.isfinite(benchmark):
+        raise DataError(f"a benchmark must be a number; got {benchmark}. Leave the judgement out.")
     figures = rates.proportions if measure == "proportion" else rates.crude_rates
     columns: dict[str, Any] = {
         "numerator": numerator,

@@ -193,7 +193,7 @@ def series_in_order(
     require_columns(table, (period, value), "a series")
     require_unique(table, [period], "a series")
     if not len(table):
-        raise DataError("a series needs a series; the table has no rows. Check the filter.")
+        raise DataError("a series needs a period; the table has no rows. Check the filter.")
     numbers, kind = period_numbers(table[period].tolist())
     values = pd.to_numeric(table[value], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     given = table[status].to_numpy() if status in table.columns else np.full(len(table), OK)

@@ -17,7 +17,14 @@ from scipy import stats
 from evidence.errors import require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import words
-from evidence.variation.checks import OK, counts, figure_status, require_level, require_unique
+from evidence.variation.checks import (
+    OK,
+    counts,
+    figure_status,
+    numbers,
+    require_level,
+    require_unique,
+)
 
 SMALL_COUNT = 10
 """Below this count Byar's approximation gives way to exact limits (Eayres 2008, section 4)."""
@@ -222,11 +229,11 @@ def means(
     Raises
     ------
     DataError
-        If a column is absent.
+        If a column is absent or a value is no number.
     """
     require_columns(table, (value, by), "a mean")
     require_level(level)
-    grouped = table.groupby(by, sort=True)[value]
+    grouped = table.assign(**{value: numbers(table, value)}).groupby(by, sort=True)[value]
     rows = grouped.agg(n="count", total="sum", sd="std", value="mean").reset_index()
     enough = rows["n"] >= 2
     t = stats.t.isf((1 - level) / 2, np.where(enough, rows["n"] - 1, np.nan))

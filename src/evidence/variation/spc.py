@@ -16,7 +16,7 @@ import pandas as pd
 from evidence.errors import DataError, require_choice, require_columns
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import rates, words
-from evidence.variation.checks import require_unique
+from evidence.variation.checks import numbers, require_unique
 from evidence.variation.periods import (
     MONTH,
     period_label,
@@ -726,7 +726,8 @@ def charts(
     Raises
     ------
     DataError
-        If columns are absent, a period repeats in a series, or a direction does not exist.
+        If columns are absent, a period repeats in a series, a value is no number, or a direction
+        does not exist.
     """
     keys = list(by)
     require_columns(table, (*keys, period, value), "control charts")
@@ -742,7 +743,7 @@ def charts(
         require_unique(rows, [*keys, period], "control charts")
         raise DataError("control charts need one row for each period; two dates fall into one.")
     chart = _chart(
-        pd.to_numeric(rows[value]).to_numpy(dtype=float, na_value=np.nan),
+        numbers(rows, value),
         series,
         same & (step == 1),
         np.zeros(len(rows), dtype=bool),
