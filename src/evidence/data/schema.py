@@ -56,6 +56,24 @@ class Sheet:
         rows = () if where is None else tuple(self.rows[where.to_numpy()].tolist())
         return Problem(file=self.file, rows=rows, column=column, must=must, came=came, do=do)
 
+    def wrong_cells(
+        self, column: Column, wrong: pd.Series, must: str, do: str | Callable[[str], str]
+    ) -> list[Problem]:
+        """Return the problem of a column's cells where a truth column holds, none if nowhere.
+
+        Parameters
+        ----------
+        column, wrong, must
+            Which cells must be what.
+        do
+            What to do, or what it follows from: the first of the cells.
+        """
+        if not wrong.any():
+            return []
+        first = self.cells[column.name][wrong].iloc[0][:_LONGEST_SHOWN]
+        todo = do if isinstance(do, str) else do(first)
+        return [self.problem(must, f"got {first!r}", todo, where=wrong, column=column.name)]
+
     def numbers(self, name: str) -> pd.Series:
         """Return a column as floats; cells that are not numbers are missing."""
         cells = self.cells[name]
@@ -170,18 +188,8 @@ def _type_problems(
 ) -> list[Problem]:
     right = cells.str.fullmatch(_PATTERNS[column.type]) & (cells.str.len() <= _LONGEST_NUMBER)
     wrong = ~empty & ~right.astype("bool")
-    if not wrong.any():
-        return []
-    first = cells[wrong].iloc[0]
-    return [
-        sheet.problem(
-            f"a cell must be {_WORDS[column.type]}",
-            f"got {first[:_LONGEST_SHOWN]!r}",
-            _what_to_do(first, sheet.dataset),
-            where=wrong,
-            column=column.name,
-        )
-    ]
+    must = f"a cell must be {_WORDS[column.type]}"
+    return sheet.wrong_cells(column, wrong, must, lambda first: _what_to_do(first, sheet.dataset))
 
 
 def _text_problems(sheet: Sheet, column: Column, cells: pd.Series) -> list[Problem]:
@@ -200,15 +208,9 @@ def _text_problems(sheet: Sheet, column: Column, cells: pd.Series) -> list[Probl
         ),
     )
     return [
-        sheet.problem(
-            f"a text must not {what}",
-            f"got {cells[wrong].iloc[0][:_LONGEST_SHOWN]!r}",
-            do,
-            where=wrong,
-            column=column.name,
-        )
+        problem
         for wrong, what, do in checks
-        if wrong.any()
+        for problem in sheet.wrong_cells(column, wrong, f"a text must not {what}", do)
     ]
 
 
@@ -251,35 +253,20 @@ def _range_problems(sheet: Sheet, column: Column) -> list[Problem]:
     if column.maximum is not None:
         checks.append((values > column.maximum, f"at most {column.maximum:g}"))
     return [
-        sheet.problem(
-            f"a number must be {bound}",
-            f"got {sheet.cells[column.name][wrong].iloc[0]}",
-            "Correct the cell.",
-            where=wrong,
-            column=column.name,
-        )
+        problem
         for wrong, bound in checks
-        if wrong.any()
+        for problem in sheet.wrong_cells(
+            column, wrong, f"a number must be {bound}", "Correct the cell."
+        )
     ]
 
 
 def _foreign(
     sheet: Sheet, column: Column, known: set[str], what: str, empty: pd.Series
 ) -> list[Problem]:
-    cells = sheet.cells[column.name]
-    wrong = ~empty & ~cells.isin(known)
-    if not wrong.any():
-        return []
-    first = cells[wrong].iloc[0]
-    return [
-        sheet.problem(
-            f"a cell must be {what}",
-            f"got {first!r}",
-            nearest(first, known),
-            where=wrong,
-            column=column.name,
-        )
-    ]
+    wrong = ~empty & ~sheet.cells[column.name].isin(known)
+    must = f"a cell must be {what}"
+    return sheet.wrong_cells(column, wrong, must, lambda first: nearest(first, known))
 
 
 def _area_codes(of: Mapping[str, Any]) -> set[str]:
