@@ -47,6 +47,13 @@ def test_a_baujat_plot_has_a_point_per_study_and_names_the_one_that_stands_out()
     assert picture.alt.startswith("Baujat plot of 12 studies. Author 4, 2001 moves the pooled")
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_baujat_plot_of_studies_that_agree_keeps_its_axes():
+    axes = baujat(influence(studies().assign(yi=0.5, vi=0.1))).figure.axes[0]
+
+    assert axes.get_xlim()[0] < 0 < axes.get_xlim()[1]
+
+
 def answers(measure="SMD", direction="higher"):
     found = {
         "one": (0.5, 0.3, 0.7), "two": (0.9, -0.2, 2.0), "three": (1.3, 1.1, 40.0),
@@ -144,6 +151,17 @@ def test_a_league_is_blue_where_the_column_is_better():
     red, _, blue, _ = first.get_facecolor()
     assert isinstance(first, Rectangle)
     assert blue > red
+
+
+def test_a_league_of_an_unnamed_measure_has_effects_on_its_key():
+    table = pd.DataFrame(
+        [("1", "A", "B", 0.4, 0.1), ("2", "B", "C", 0.2, 0.1)],
+        columns=["study", "treatment1", "treatment2", "yi", "vi"],
+    )
+
+    figure = league(network_pool(table, direction_better="higher", reference="A")).figure
+
+    assert any("below: effect, column against row" in text.get_text() for text in figure.texts)
 
 
 def published():

@@ -265,6 +265,20 @@ def test_the_words_of_a_funnel_count_the_smaller_studies_on_both_sides():
     assert counts[1] == counts[2] + counts[3] == 6
 
 
+def test_the_words_of_a_funnel_count_no_smaller_studies_where_there_are_none():
+    one = plots.contour_funnel(pool(studies(1), direction_better="higher", measure="SMD")).alt
+    same = studies(4).assign(vi=0.1)
+    equal = plots.contour_funnel(pool(same, direction_better="higher", measure="SMD")).alt
+
+    assert one.startswith("Funnel plot of 1 study, effect against standard error; standard errors")
+    assert "smaller" not in equal
+
+
+def test_a_network_without_contrasts_is_refused():
+    with pytest.raises(DataError, match="needs contrasts; the table has none"):
+        plots.network_graph(pd.DataFrame(columns=["study", "treatment1", "treatment2"]))
+
+
 def test_a_funnel_of_ratios_has_ratios_on_its_axis():
     result = pool(studies(8), direction_better="lower", measure="RR")
     labels = [

@@ -31,6 +31,12 @@ def test_leaving_each_study_out_pools_the_others():
     assert "it moves most without D" in result.text
 
 
+def test_studies_that_agree_have_none_that_moves_the_effect():
+    text = leave_one_out(STUDIES.assign(yi=0.1)).text
+
+    assert text.endswith("(all studies 0.10); no study moves it.")
+
+
 def test_a_study_that_turns_the_conclusion_is_named():
     effects = pd.DataFrame(
         {"study": list("ABCD"), "yi": [0.5, 0.5, 0.5, -0.6], "vi": [0.01, 0.01, 0.01, 0.02]}

@@ -132,7 +132,8 @@ def _frame(axes: Axes, names: list[str]) -> None:
 def _key(axes: Axes, result: Result, norm: TwoSlopeNorm, height: float) -> None:
     figure = axes.get_figure()
     bar = figure.add_axes((NAMES / WIDTH, 0.5 / height, 0.42, 0.11 / height))  # type: ignore[union-attr]
-    ratio = MEASURES[str(result.settings["measure"])].back == "exp"
+    measure = MEASURES.get(str(result.settings["measure"]))
+    ratio = measure is not None and measure.back == "exp"
     shown = figure.colorbar(ScalarMappable(norm, SHADES), cax=bar, orientation="horizontal")  # type: ignore[union-attr]
     ends = [norm.vmin or 0.0, (norm.vmin or 0.0) / 2, 0.0, (norm.vmax or 0.0) / 2, norm.vmax or 0.0]
     sign = -1.0 if result.settings["direction_better"] == "lower" else 1.0
@@ -140,7 +141,7 @@ def _key(axes: Axes, result: Result, norm: TwoSlopeNorm, height: float) -> None:
     shown.set_ticks(ends, labels=[number(value, 1) for value in values])
     bar.tick_params(labelsize=7.4, length=2)
     shown.outline.set_linewidth(0.4)
-    name = MEASURES[str(result.settings["measure"])].name
+    name = "effect" if measure is None else measure.name
     note = (
         f"below: {name}, column against row (blue: column better; dot: interval\n"
         "excludes no effect); above: trials that compared the two directly"

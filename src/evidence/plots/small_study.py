@@ -52,8 +52,9 @@ def baujat(result: Result, *, title: str = "Which studies shape the result") -> 
             linewidth=0.5,
             label=name,
         )
-    axes.set_xlim(-0.03 * table["baujat_x"].max(), 1.08 * table["baujat_x"].max())
-    axes.set_ylim(-0.04 * table["baujat_y"].max(), 1.12 * table["baujat_y"].max())
+    right, top = (table[name].max() or 1.0 for name in ("baujat_x", "baujat_y"))
+    axes.set_xlim(-0.03 * right, 1.08 * right)
+    axes.set_ylim(-0.04 * top, 1.12 * top)
     axes.set_xlabel("Share in heterogeneity (squared residual)")
     axes.set_ylabel("Influence on the pooled effect")
     axes.grid(color=FAINT, linewidth=0.5, alpha=0.5)

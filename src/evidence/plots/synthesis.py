@@ -112,12 +112,16 @@ def _funnel_key(axes: Axes) -> None:
 
 def _funnel_alt(table: pd.DataFrame, centre: float) -> str:
     halves = table["se"] > table["se"].median()
+    smaller = int(halves.sum())
     right = int((table.loc[halves, "yi"] > centre).sum())
+    sides = (
+        f". Of the {smaller} smaller studies {right} lie above the pooled effect and "
+        f"{smaller - right} below"
+    )
     return (
-        f"Funnel plot of {len(table)} studies, effect against standard error. Of the "
-        f"{int(halves.sum())} smaller studies {right} lie above the pooled effect and "
-        f"{int(halves.sum()) - right} below; standard errors from {table['se'].min():.2f} to "
-        f"{table['se'].max():.2f}."
+        f"Funnel plot of {len(table)} stud{'ies' if len(table) != 1 else 'y'}, effect against "
+        f"standard error{sides if smaller else ''}; standard errors from {table['se'].min():.2f} "
+        f"to {table['se'].max():.2f}."
     )
 
 
@@ -230,11 +234,13 @@ def network_graph(table: pd.DataFrame, *, title: str = "Who was compared with wh
     Raises
     ------
     DataError
-        If a column is missing.
+        If a column is missing or there is no contrast.
     """
     absent = [name for name in ("study", "treatment1", "treatment2") if name not in table]
     if absent:
         raise DataError(f"a network graph needs study, treatment1, treatment2; no {absent}.")
+    if table.empty:
+        raise DataError("a network graph needs contrasts; the table has none.")
     names = sorted(set(table["treatment1"]) | set(table["treatment2"]))
     pairs = pd.Series([tuple(sorted(pair)) for pair in _pairs(table)]).value_counts()
     angle = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / len(names)

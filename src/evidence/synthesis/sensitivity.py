@@ -134,12 +134,14 @@ def _extreme(key: str, row: pd.Series, whole: Fit) -> Estimate:
 
 def _leave_text(table: pd.DataFrame, whole: Fit) -> str:
     decimals = decimals_for(float(whole.low[0]), float(whole.high[0]))
-    furthest = table.loc[(table["value"] - whole.b[0]).abs().idxmax()]
+    moves = (table["value"] - whole.b[0]).abs()
+    furthest = f"it moves most without {table.loc[moves.idxmax(), 'left_out']}"
+    if moves.max() <= 1e-9 * (whole.high[0] - whole.low[0]):
+        furthest = "no study moves it"
     ends = (number(table["value"].min(), decimals), number(table["value"].max(), decimals))
     return (
         f"Leaving out one study at a time, the pooled effect lies between {ends[0]} and {ends[1]} "
-        f"(all studies {number(whole.b[0], decimals)}); "
-        f"it moves most without {furthest['left_out']}."
+        f"(all studies {number(whole.b[0], decimals)}); {furthest}."
     )
 
 
