@@ -290,6 +290,14 @@ def test_an_effect_of_two_interventions_is_refused_by_name(copy):
         registry.effects()
 
 
+def test_one_effect_is_found_by_its_id_and_an_unknown_one_refused_with_the_nearest():
+    published = registry.effects()
+
+    assert registry.effect("correll_hosp", published)["est"] == 0.74
+    with pytest.raises(DataError, match=r"'corell_hosp' is none\. Did you mean 'correll_hosp'"):
+        registry.effect("corell_hosp", published)
+
+
 def test_an_outcome_without_a_meaning_is_refused_by_name(copy):
     broken(copy, "data/definitions/gain.yml", "  relapse:", "  relapses:")
     with pytest.raises(CatalogueError, match="'relapse' is not"):

@@ -14,6 +14,7 @@ import pandas as pd
 
 from evidence.data import catalogue, practice
 from evidence.data.counts import indicator
+from evidence.data.documents import nearest
 from evidence.data.files import listing
 from evidence.data.practice import Case, Finding, Intervention, Share, Tags, Target
 from evidence.data.tables import join, load
@@ -90,6 +91,22 @@ def effects() -> pd.DataFrame:
         intervention_id=table["id"].map(owner),
         **{name: _plain(table[terse]) for name, terse in IN_WORDS.items()},
     )
+
+
+def effect(id: str, among: pd.DataFrame) -> dict[str, Any]:
+    """Return one row of `effects` as plain values.
+
+    Raises
+    ------
+    DataError
+        If there is none, with the nearest id.
+    """
+    rows = among[among["id"] == id].to_dict("records")
+    if not rows:
+        raise DataError(
+            f"an effect must be a row of {EFFECTS}; {id!r} is none. {nearest(id, among['id'])}"
+        )
+    return {str(key): value for key, value in rows[0].items()}
 
 
 def findings() -> pd.DataFrame:
