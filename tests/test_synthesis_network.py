@@ -108,6 +108,14 @@ def test_contributions_of_a_chain_are_shared_by_its_legs():
     assert matrix.loc["A:B"].tolist() == pytest.approx([100.0, 0.0])
 
 
+def test_contrasts_without_an_effect_contribute_nothing():
+    more = pd.concat([LOOP, table(("4", "A", "D", np.nan, np.nan), ("5", "A", "B", np.nan, 0.1))])
+
+    with_them, without = (contributions(each, build(each), 0.1) for each in (more, LOOP))
+
+    pd.testing.assert_frame_equal(with_them, without)
+
+
 def test_contributions_add_up_to_100_per_cent():
     matrix = contributions(LOOP, build(LOOP), 0.1)
 

@@ -519,12 +519,12 @@ def contributions(table: pd.DataFrame, network: Network, tau2: float) -> pd.Data
     (Papakonstantinou et al. 2018, F1000Research 7:610); rows are network estimates, columns direct
     comparisons. This is the matrix that CINeMA weighs study limitations with.
     """
-    edges = sorted(
-        {tuple(sorted(pair)) for pair in zip(table["treatment1"], table["treatment2"], strict=True)}
-    )
+    usable = table.dropna(subset=["yi", "vi"])
+    pairs = zip(usable["treatment1"], usable["treatment2"], strict=True)
+    edges = sorted({tuple(sorted(pair)) for pair in pairs})
     index = {name: at for at, name in enumerate(network.treatments)}
     ends = [(index[one], index[other]) for one, other in edges]
-    weights = [_direct(table, (one, other), tau2) for one, other in edges]
+    weights = [_direct(usable, (one, other), tau2) for one, other in edges]
     precision = np.array([1 / found[2] ** 2 if found else 0.0 for found in weights])
     incidence = np.zeros((len(ends), len(index)))
     for row, (one, other) in enumerate(ends):
