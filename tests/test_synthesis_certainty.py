@@ -126,6 +126,14 @@ def test_a_study_has_the_worst_of_its_effects():
     }
 
 
+def test_items_read_as_decimals_are_judged_and_the_missing_one_is_named():
+    whole = items(study=["A", "B"], sg=[1.0, 0.0], ba=["1", "0"])
+
+    assert whole["judgement"].tolist() == ["low", "not low", "low", "not low"]
+    with pytest.raises(DataError, match="an item must be 1, 0 or sr; B, sequence has nan"):
+        items(study=["A", "B"], sg=[1.0, None], ba=["1", "1"])
+
+
 def test_items_with_other_marks_are_refused():
     with pytest.raises(DataError, match="an item must be 1, 0 or sr; A, blinding has 'x'"):
         items(study=["A"], sg=[1], ba=["x"])
@@ -268,6 +276,17 @@ def test_rules_take_no_effect_of_a_ratio_as_one():
     pooled = pool(effects, direction_better="higher", measure="RR")
 
     assert suggested_judgements(pooled)["imprecision"].levels == -1
+
+
+def test_what_was_not_pooled_cannot_be_judged():
+    nothing = pool(
+        pd.DataFrame({"study": ["a"], "yi": [None], "vi": [None]}),
+        direction_better="higher",
+        measure="SMD",
+    )
+
+    with pytest.raises(DataError, match="got 'pooled'"):
+        suggested_judgements(nothing)
 
 
 def test_rules_about_no_effect_do_not_judge_a_measure_without_one():

@@ -160,7 +160,8 @@ def from_items(
         raise DataError(f"items of risk of bias must be columns of the table; no {absent[0]!r}.")
     words = {"1": "low", "sr": "self-report", "0": "not low"}
     long = rows.melt(study, list(items), "item", "mark")
-    long["judgement"] = long["mark"].astype("str").map(words)
+    numbers = pd.to_numeric(long["mark"], errors="coerce").map({1: "1", 0: "0"})
+    long["judgement"] = numbers.fillna(long["mark"].astype("str")).map(words)
     if long["judgement"].isna().any():
         wrong = long[long["judgement"].isna()].iloc[0]
         raise DataError(
@@ -341,9 +342,13 @@ def suggested_judgements(
         What `risk_of_bias` returned for the studies; without it risk of bias stays open.
     difference
         Minimal important difference, or None where none is stated.
+
+    Raises
+    ------
+    DataError
+        If nothing was pooled or a pooled study has no judgement.
     """
-    found = {one.key: one for one in result.estimates}
-    pooled = found["pooled"]
+    found, pooled = {one.key: one for one in result.estimates}, result["pooled"]
     null = MEASURES[pooled.measure].null if pooled.measure in MEASURES else 0.0
     judgements = {}
     if null is not None:
