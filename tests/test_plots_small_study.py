@@ -190,6 +190,21 @@ def test_each_measure_has_a_panel_and_better_is_to_the_right():
     assert "1 more, without interval" in picture.figure.axes[-1].get_xlabel()
 
 
+def test_odds_ratios_have_a_panel_and_a_ratio_from_0_has_none():
+    table = published().assign(measure=["SMD", "OR", "RR", "d_prepost", "MD"])
+    table.loc[2, "low"] = 0.0
+
+    picture = published_effects(table, title="Published")
+
+    assert [axes.get_title(loc="right").split(",")[0] for axes in picture.figure.axes] == [
+        "Standardised mean difference",
+        "Odds ratio",
+        "Change from before to after",
+    ]
+    assert picture.alt.startswith("Published: 3 of 5 findings drawn.")
+    assert "2 more, without interval" in picture.figure.axes[-1].get_xlabel()
+
+
 def test_turning_a_ratio_round_swaps_its_limits():
     row = published().to_dict("records")[2]
 

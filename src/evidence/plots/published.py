@@ -41,6 +41,7 @@ NEEDED = (
 PANELS = {
     "SMD": "Standardised mean difference, against a control",
     "RR": "Risk ratio, against a control",
+    "OR": "Odds ratio, against a control",
     "HR": "Hazard ratio, against a control",
     "d_prepost": "Change from before to after, no control, d",
 }
@@ -77,7 +78,9 @@ def published_effects(findings: pd.DataFrame, *, title: str) -> Picture:
     absent = [name for name in NEEDED if name not in findings]
     if absent:
         raise DataError(f"published effects need the column {absent[0]!r}; it is not there.")
-    shown = findings[findings["measure"].isin(list(PANELS)) & findings["low"].notna()]
+    beyond = findings["measure"].isin(RATIOS) & (findings["low"] <= 0)  # no place on a log axis
+    drawable = findings["measure"].isin(list(PANELS)) & findings["low"].notna() & ~beyond
+    shown = findings[drawable]
     if shown.empty:
         raise DataError("no finding has an interval in a measure that can be drawn; list them.")
     groups = [(name, shown[shown["measure"] == name]) for name in PANELS]
