@@ -109,6 +109,16 @@ def test_placebo_dates_have_a_row_for_each_date_tried():
     assert sum(name.endswith((" earlier", " later")) for name in names) == 6
 
 
+def test_the_words_of_placebo_dates_say_where_there_was_none():
+    table, question = series()
+    few = interrupted_series(table.iloc[17:31], question)
+
+    assert "estimates at no placebo date, and with" in plots.placebo_dates(few).alt
+    assert (
+        "3 placebo dates, of which none leave" in plots.placebo_dates(RESULTS["controlled"]()).alt
+    )
+
+
 def test_every_donor_is_drawn_beside_the_unit():
     result = RESULTS["synthetic"]()
     axes = plots.placebo_units(result).figure.axes[0]

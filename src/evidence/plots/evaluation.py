@@ -162,10 +162,12 @@ def placebo_dates(result: Result) -> Picture:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
     away = rows[rows["check"] == "placebo date"]
     beyond = int(((away["low"] > null) | (away["high"] < null)).sum())
+    dates = "no placebo date"
+    if len(away):
+        dates = f"{len(away)} placebo dates, of which {beyond or 'none'} leave out no difference"
     alt = (
-        f"{_subject(result)}: estimates at {len(away)} placebo dates, of which {beyond} leave out "
-        f"no difference, and with the event dated up to 3 periods off, from "
-        f"{number(rows['value'].min())} to {number(rows['value'].max())}."
+        f"{_subject(result)}: estimates at {dates}, and with the event dated up to 3 periods off, "
+        f"from {number(rows['value'].min())} to {number(rows['value'].max())}."
     )
     return Picture(figure, alt)
 
