@@ -338,6 +338,14 @@ def test_a_recording_break_near_the_event_refuses_an_effect():
     assert {estimate.design for estimate in result.estimates} == {"descriptive"}
 
 
+def test_a_break_is_dated_in_the_form_of_the_event():
+    """A year among months would lie two thousand years off, and never near the event."""
+    question = ask(breaks=[{"date": "2022", "label": "new codes"}])
+
+    with pytest.raises(DataError, match="must all be months .* got 2022, 2022-01"):
+        interrupted_series(months(noisy(step=8)), question)
+
+
 def test_a_break_elsewhere_is_a_failed_check():
     result = interrupted_series(
         months(noisy(22, step=8)), ask(breaks=[BREAK | {"date": "2023-06"}])

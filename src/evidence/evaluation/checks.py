@@ -118,7 +118,8 @@ class Question:
         return self.breaks[min(inside)[1]] if inside else None
 
     def _distance(self, named: Mapping[str, Any]) -> int:
-        return int(count_periods([named["date"]])[0]) - self.moment
+        date, event = count_periods([named["date"], self.event])
+        return int(date - event)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
