@@ -342,7 +342,7 @@ def test_a_break_is_dated_in_the_form_of_the_event():
     """A year among months would lie two thousand years off, and never near the event."""
     question = ask(breaks=[{"date": "2022", "label": "new codes"}])
 
-    with pytest.raises(DataError, match="must all be months .* got 2022, 2022-01"):
+    with pytest.raises(DataError, match=r"must all be months .* got 2022, 2022-01"):
         interrupted_series(months(noisy(step=8)), question)
 
 
