@@ -88,6 +88,13 @@ def rank_test(yi: ArrayLike, vi: ArrayLike, *, exact: bool = True) -> tuple[floa
     """Return Kendall's tau between standardised deviates and variances, and its p value.
 
     Begg and Mazumdar 1994 (Biometrics 50:1088-1101). The exact distribution is used without ties.
+
+    Parameters
+    ----------
+    yi, vi
+        Effects and sampling variances, shape (k,).
+    exact
+        Whether the exact distribution may be used.
     """
     y, v = np.asarray(yi, float), np.asarray(vi, float)
     w = 1 / v
@@ -102,6 +109,18 @@ def peters_test(a: ArrayLike, n1: ArrayLike, c: ArrayLike, n2: ArrayLike, yi: Ar
     """Return Peters' regression of log odds ratios on 1/n (Peters et al. 2006, JAMA 295:676-680).
 
     Weights are ``events x non-events / total``, so that they do not depend on the effect.
+
+    Parameters
+    ----------
+    a, n1, c, n2
+        Events and people of both groups, shape (k,); each study has people with and without events.
+    yi
+        Log odds ratios, shape (k,).
+
+    Raises
+    ------
+    DataError
+        If a study has no events or nothing else, or all studies have the same size.
     """
     events = np.asarray(a, float) + np.asarray(c, float)
     total = np.asarray(n1, float) + np.asarray(n2, float)
@@ -110,7 +129,20 @@ def peters_test(a: ArrayLike, n1: ArrayLike, c: ArrayLike, n2: ArrayLike, yi: Ar
 
 
 def harbord_test(a: ArrayLike, n1: ArrayLike, c: ArrayLike, n2: ArrayLike) -> Fit:
-    """Return Harbord's regression of the efficient score (Harbord et al. 2006)."""
+    """Return Harbord's regression of the efficient score.
+
+    Harbord, Egger and Sterne 2006 (Statistics in Medicine 25:3443-3457).
+
+    Parameters
+    ----------
+    a, n1, c, n2
+        As for `peters_test`.
+
+    Raises
+    ------
+    DataError
+        As `peters_test`.
+    """
     arrays = (np.asarray(item, float) for item in (a, n1, c, n2))
     score, variance = peto_parts(*arrays)
     x = np.column_stack([np.ones(len(score)), 1 / np.sqrt(variance)])
@@ -118,7 +150,15 @@ def harbord_test(a: ArrayLike, n1: ArrayLike, c: ArrayLike, n2: ArrayLike) -> Fi
 
 
 def macaskill_test(yi: ArrayLike, vi: ArrayLike, n: ArrayLike) -> Fit:
-    """Return Macaskill's regression on n, inverse-variance weights (Macaskill et al. 2001)."""
+    """Return Macaskill's regression on n with inverse-variance weights.
+
+    Macaskill, Walter and Irwig 2001 (Statistics in Medicine 20:641-654).
+
+    Parameters
+    ----------
+    yi, vi, n
+        Effects, sampling variances and people of the studies, shape (k,).
+    """
     people = np.asarray(n, float)
     x = np.column_stack([np.ones(len(people)), people])
     return fit(yi, vi, x, model="common", test="hartung_knapp")
@@ -235,6 +275,15 @@ def fail_safe_n(
     ``rosenthal`` (1979; combined one-sided p above 0.05), ``rosenberg`` (2005; common effect no
     longer significant at 0.05 two-sided) or ``orwin`` (1983; common effect halved, or `target`).
     A number readers like and statisticians do not: it assumes that missing studies show nothing.
+
+    Parameters
+    ----------
+    yi, vi
+        Effects and sampling variances, shape (k,).
+    kind
+        One of the three.
+    target
+        Effect that is no longer of interest, for ``orwin``; half the pooled one when absent.
 
     Raises
     ------
@@ -414,6 +463,13 @@ def pet_peese(effects: pd.DataFrame, *, test_level: float = 0.1) -> Result:
     Stanley and Doucouliagos 2014 (Research Synthesis Methods 5:60-78): PET regresses on the
     standard error, PEESE on the variance; PEESE is read where PET's intercept differs from 0
     (one-sided 0.05, so `test_level` 0.1 two-sided).
+
+    Parameters
+    ----------
+    effects
+        One row per study with ``yi`` and ``vi``.
+    test_level
+        Two-sided level of PET's intercept below which PEESE is read.
 
     Returns
     -------

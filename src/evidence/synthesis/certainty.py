@@ -296,6 +296,20 @@ def suggested_imprecision(
     Rule: with a minimal important difference, one level down for an interval that includes both no
     effect and that difference, two if it includes the difference in both directions; without one,
     one level down for an interval that includes no effect.
+
+    Parameters
+    ----------
+    pooled
+        The pooled effect with its interval.
+    difference
+        Minimal important difference from `null`, on the scale of `pooled`, or None.
+    null
+        No effect on that scale.
+
+    Raises
+    ------
+    DataError
+        If the effect has no interval.
     """
     if pooled.low is None or pooled.high is None:
         raise DataError("imprecision needs the pooled interval; the estimate has none.")
@@ -315,6 +329,18 @@ def suggested_inconsistency(pooled: Estimate, prediction: Estimate, null: float 
 
     Rule: one level down where a new study may fall on the other side of no effect although the
     pooled interval does not; nothing where both lie on one side or the pooled interval is unclear.
+
+    Parameters
+    ----------
+    pooled, prediction
+        The pooled effect with its interval, and the interval of a new study.
+    null
+        No effect on their scale.
+
+    Raises
+    ------
+    DataError
+        If an interval is missing.
     """
     ends = (pooled.low, pooled.high, prediction.low, prediction.high)
     if any(end is None for end in ends):

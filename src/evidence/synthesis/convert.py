@@ -24,6 +24,15 @@ def se_from_interval(
 ) -> Array:
     """Return the standard error behind an interval; on the log scale for ratios.
 
+    Parameters
+    ----------
+    value, low, high
+        Estimates with their limits as printed, shape (k,) or numbers.
+    level
+        Coverage of the intervals.
+    ratio
+        Whether they are ratios, whose intervals are even on the log scale.
+
     Raises
     ------
     DataError
@@ -43,6 +52,15 @@ def se_from_interval(
 def se_from_p(value: ArrayLike, p: ArrayLike, *, df: ArrayLike | None = None) -> Array:
     """Return the standard error from a two-sided p value of the normal or t distribution.
 
+    Parameters
+    ----------
+    value
+        Estimates on the scale on which they were tested (log for ratios), shape (k,) or a number.
+    p
+        Their two-sided p values.
+    df
+        Degrees of freedom of the t distribution; the normal one when absent.
+
     Raises
     ------
     DataError
@@ -57,6 +75,15 @@ def se_from_p(value: ArrayLike, p: ArrayLike, *, df: ArrayLike | None = None) ->
 
 def se_from_statistic(value: ArrayLike, statistic: ArrayLike, *, squared: bool = False) -> Array:
     """Return the standard error from t or z, or with `squared` from F with 1 df or chi-square.
+
+    Parameters
+    ----------
+    value
+        Estimates on the scale on which they were tested (log for ratios), shape (k,) or a number.
+    statistic
+        Their test statistics.
+    squared
+        Whether the statistics are F or chi-square.
 
     Raises
     ------
@@ -80,6 +107,13 @@ def mean_sd_from_median(
 
     Means by Luo et al. 2018 (Statistical Methods in Medical Research 27:1785-1805), standard
     deviations by Wan et al. 2014 (BMC Medical Research Methodology 14:135).
+
+    Parameters
+    ----------
+    median, n
+        Median, in the unit of the outcome, and the number of people.
+    quartiles, extremes
+        First and third quartile; smallest and largest value.
 
     Raises
     ------

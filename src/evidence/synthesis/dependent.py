@@ -238,6 +238,15 @@ def robust(fitted: Marginal, cluster: ArrayLike, correction: str = "CR2") -> Rob
     with Satterthwaite degrees of freedom (Bell and McCaffrey 2002; Pustejovsky and Tipton 2018,
     Journal of Business and Economic Statistics 36:672-683).
 
+    Parameters
+    ----------
+    fitted
+        A model of the effects.
+    cluster
+        Name of each effect's cluster, shape (k,).
+    correction
+        One of `CORRECTIONS`.
+
     Raises
     ------
     DataError
@@ -372,6 +381,22 @@ def levels(
     """Return the data of a three-level model: effects `inner` within clusters `outer`.
 
     Sampling errors of one cluster have correlation `rho`.
+
+    Parameters
+    ----------
+    yi, vi
+        Effects and sampling variances, shape (k,).
+    outer, inner
+        Names of each effect's cluster, and of the effect within it, shape (k,).
+    x
+        Moderators with their own intercept, shape (k, p); a column of ones when absent.
+    rho
+        0 to below 1.
+
+    Raises
+    ------
+    DataError
+        If `rho` is outside that range.
     """
     y, clusters, effects = np.asarray(yi, float), np.asarray(outer), np.asarray(inner)
     same = clusters[:, None] == clusters[None, :]

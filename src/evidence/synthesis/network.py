@@ -453,6 +453,13 @@ def split_evidence(table: pd.DataFrame, network: Network, tau2: float) -> pd.Dat
     The indirect estimate is what remains of the network estimate when the direct one is taken out
     (back-calculation; Dias et al. 2010, Statistics in Medicine 29:932-944; König et al. 2013).
 
+    Parameters
+    ----------
+    table, network
+        Contrasts as for `build`, and the network built from them.
+    tau2
+        Variance between studies.
+
     Returns
     -------
     pandas.DataFrame
@@ -518,6 +525,11 @@ def contributions(table: pd.DataFrame, network: Network, tau2: float) -> pd.Data
     Flows through the network are split over shortest paths, the least used edge first
     (Papakonstantinou et al. 2018, F1000Research 7:610); rows are network estimates, columns direct
     comparisons. This is the matrix that CINeMA weighs study limitations with.
+
+    Parameters
+    ----------
+    table, network, tau2
+        As for `split_evidence`.
     """
     usable = table.dropna(subset=["yi", "vi"])
     pairs = zip(usable["treatment1"], usable["treatment2"], strict=True)

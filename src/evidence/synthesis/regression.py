@@ -352,6 +352,15 @@ def permutation_test(
     All sign patterns where there are at most 4,096 of them (k of 12), else `orders` random ones
     beside the observed one (Follmann and Proschan 1999, Biometrics 55:732-737), so that p is never
     0 (Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39).
+
+    Parameters
+    ----------
+    yi, vi
+        Effects and sampling variances, shape (k,).
+    tau2, test
+        As for `fit`.
+    seed, orders
+        Seed and number of the random patterns.
     """
     y, v = np.asarray(yi, float), np.asarray(vi, float)
     observed = abs(fit(y, v, tau2=tau2, test=test).statistic[0])
@@ -371,8 +380,18 @@ def permuted_moderators(
     """Return the omnibus p value from permuting the rows of the moderators.
 
     Higgins and Thompson 2004 (Statistics in Medicine 23:1663-1682): all orders for up to 7 studies,
-    else `orders` random ones beside the observed one, as in `permutation_test`. The intercept must
-    be the first column of `x`.
+    else `orders` random ones beside the observed one, as in `permutation_test`.
+
+    Parameters
+    ----------
+    yi, vi
+        Effects and sampling variances, shape (k,).
+    x
+        Moderators, shape (k, p); the intercept must be the first column.
+    seed, orders
+        Seed and number of the random orders.
+    **choices
+        ``model``, ``tau2``, ``test``, ``floor`` as for `fit`.
     """
     return _permuted(yi, vi, np.asarray(x, float), seed, orders, choices)[0]
 

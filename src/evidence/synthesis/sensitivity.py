@@ -211,6 +211,11 @@ def best_predictions(effects: pd.DataFrame, *, study: str = "study", **choices: 
     Best linear unbiased predictions with the variance of the pooled effect included
     (Raudenbush and Bryk 1985, Journal of Educational Statistics 10:75-98).
 
+    Parameters
+    ----------
+    effects, study, choices
+        As for `leave_one_out`; `test` is ``z`` unless given.
+
     Returns
     -------
     Result
@@ -254,6 +259,11 @@ def influence(effects: pd.DataFrame, *, study: str = "study", **choices: Any) ->
     Viechtbauer and Cheung 2010 (Research Synthesis Methods 1:112-125): externally standardised
     residual, DFFITS, Cook's distance, ratio of the variance, tau2 and Q without the study, hat
     value, DFBETAS and whether one of them passes its usual threshold; also Baujat's coordinates.
+
+    Parameters
+    ----------
+    effects, study, choices
+        As for `leave_one_out`; `test` is ``z`` unless given.
 
     Returns
     -------
