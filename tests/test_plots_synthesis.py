@@ -165,6 +165,22 @@ def test_each_subgroup_has_a_heading_its_studies_and_a_diamond():
     assert "Subgroups pooled: alone " in picture.alt
 
 
+def test_a_subgroup_of_one_study_is_not_called_pooled():
+    effects = studies(7).assign(format=["a", "b", "b", "b", "c", "c", "c"])
+    result = pool(effects, direction_better="higher", measure="SMD")
+
+    picture = plots.forest(result, groups=subgroups(effects, "format"))
+
+    assert [text for text in texts(picture) if "(" in text and "stud" in text] == [
+        "A (1 study, not pooled)",
+        "B (3 studies)",
+        "C (3 studies)",
+    ]
+    assert texts(picture).count("Pooled") == 2
+    assert len(shapes(picture, Polygon)) == 3
+    assert "Subgroups pooled: b " in picture.alt
+
+
 def test_subgroups_of_ratios_are_drawn_as_ratios():
     effects = studies(8).assign(format=["a", "b"] * 4)
     groups = subgroups(effects, "format")

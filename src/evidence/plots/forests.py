@@ -156,7 +156,7 @@ def forest(
         Shown above; the outcome when empty.
     groups
         What `evidence.synthesis.regression.subgroups` returned for the same studies: they then
-        stand under a heading per subgroup, with a diamond for each that was pooled.
+        stand under a heading per subgroup, with a diamond for each that pools several studies.
     bias
         What `evidence.synthesis.certainty.risk_of_bias` returned: a light per domain, colour and
         symbol, beside each study.
@@ -251,11 +251,11 @@ def _rows(studies: pd.DataFrame, groups: Result | None) -> list[tuple[str, Any]]
         raise DataError(
             f"subgroups to draw must come from a column of the result's table; got: {groups.text}"
         )
-    pooled = {str(row["group"]): row for row in groups.table.to_dict("records")}
+    pooled = {str(row["group"]): row for row in _pooled_groups(groups)}
     names = studies[by].astype("str")
-    others = [name for name in dict.fromkeys(names) if name not in pooled]
+    order = [*map(str, groups.table["group"]), *names]
     rows: list[tuple[str, Any]] = []
-    for name in [*pooled, *others]:
+    for name in dict.fromkeys(order):
         inside = studies[names == name]
         rows.append(("heading", (name, len(inside), name in pooled)))
         rows += [("study", row) for _, row in inside.iterrows()]
@@ -263,6 +263,10 @@ def _rows(studies: pd.DataFrame, groups: Result | None) -> list[tuple[str, Any]]
             rows += [("group", pooled[name] | {"weight": inside["weight"].sum()})]
         rows.append(("gap", None))
     return rows[:-1]
+
+
+def _pooled_groups(groups: Result) -> list[dict[Any, Any]]:
+    return [row for row in groups.table.to_dict("records") if row["k"] > 1]
 
 
 def _draw_row(sheet: Sheet, at: int, kind: str, row: Any, about: tuple[Any, ...]) -> None:
@@ -632,7 +636,7 @@ def _forest_alt(
         return words
     listed = ", ".join(
         f"{row['group']} {number(reader_scale(row['value'], 0.0, 0.0, pooled.measure)['value'], 2)}"
-        for row in groups.table.to_dict("records")
+        for row in _pooled_groups(groups)
     )
     return f"{words} Subgroups pooled: {listed}."
 
