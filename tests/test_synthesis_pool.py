@@ -180,6 +180,13 @@ def test_a_prediction_interval_that_is_not_defined_is_not_put_down_to_few_studie
     assert "no degrees of freedom here" in " ".join(caution.text for caution in other.cautions)
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("model", ["random", "common"])
+def test_an_unknown_prediction_interval_is_refused_even_where_there_is_none(k, model):
+    with pytest.raises(DataError, match="prediction must be one of t_k_minus_1"):
+        pool(FAR.head(k), prediction="t", model=model, **CHOICES)
+
+
 def test_people_that_are_no_numbers_are_refused():
     with pytest.raises(DataError, match="people must be numbers; 'n' has 'many'"):
         pool(FAR.assign(n=["12", "many", None]), **CHOICES)

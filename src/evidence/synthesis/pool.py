@@ -201,7 +201,8 @@ def pool(
     )
     if no_interval(fitted):
         return Result.could_not("Not pooled", no_interval(fitted), **settings)
-    predicted = fitting.prediction_interval(fitted, prediction) if fitted.k > 2 else None
+    predicted = fitting.prediction_interval(fitted, prediction)
+    predicted = predicted if fitted.k > 2 else None
     estimates = _estimates(fitted, usable, about, predicted, tau2_interval, study, people)
     return Result(
         text=_sentence(estimates, about, fitted),
