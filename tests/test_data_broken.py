@@ -182,6 +182,8 @@ CASES = [
             ("bell", "Adu\x07lts", "nobody sees"),
             ("colours of a terminal", "\x1b[31mAdults", "nobody sees"),
             ("order of reading turned", "\u202eAdults", "nobody sees"),
+            ("apostrophe decoded twice", "Adultâ€™s", "stand for damage"),
+            ("letter decoded twice", "Ã©lite", "stand for damage"),
             ("damaged character", "Adul\ufffds", "stand for damage"),
             ("formula", "=cmd|'/C calc'!A0", "begin like a formula"),
             ("formula with a link", '"=HYPERLINK(""x"",""y"")"', "begin like a formula"),
@@ -368,6 +370,26 @@ CASES = [
         "Barnet, successor: ZZZ,",
         "areas[2].successor",
         file=AREAS,
+    ),
+    stated(
+        "two areas of one name",
+        "name: Barnet",
+        "name: Barking and Dagenham",
+        "areas[2].name",
+        file=AREAS,
+    ),
+    stated(
+        "end that is no date", "Barnet,", "Barnet, abolished: soon,", "must be a date", file=AREAS
+    ),
+    stated(
+        "day that is none", "Barnet,", "Barnet, from: 2021-02-30,", "must be a date", file=AREAS
+    ),
+    stated(
+        "measure taken off itself",
+        "[helped]\n",
+        "[helped]\n  minus: [helped]\n",
+        "numerator.minus",
+        file=INDICATOR,
     ),
     stated("two areas of one code", "E38000005", "E38000004", "areas[2].ons_code", file=AREAS),
     stated(

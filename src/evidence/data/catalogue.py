@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -663,6 +664,8 @@ def _check_part(fields: Fields, part: Part) -> None:
     if columns[part.value].type not in ("integer", "number"):
         raise fields.refuse("value", f"must name a column of numbers; {part.value!r} is none")
     _check_where(fields, part, columns)
+    if set(part.measures) & set(part.minus):
+        raise fields.refuse("minus", "must not take off what measures adds up")
     known = columns["measure"].allowed if "measure" in columns else ()
     for key in ("measures", "minus"):
         for name in getattr(part, key):
@@ -705,7 +708,9 @@ def _areas(fields: Fields) -> Iterator[Area]:
     seen: dict[tuple[str, Any], str] = {}
     for each, area in every:
         tile = (area.row, area.col) if area.kind == "borough" and area.row else ""
-        for key, value in (("code", area.code), ("ons_code", area.ons_code), ("row", tile)):
+        named = (area.kind, area.name)
+        unique = {"code": area.code, "ons_code": area.ons_code, "name": named, "row": tile}
+        for key, value in unique.items():
             if value and (key, value) in seen:
                 raise each.refuse(key, f"must be unique; {seen[key, value]} has it too")
             seen[key, value] = area.name
@@ -713,8 +718,18 @@ def _areas(fields: Fields) -> Iterator[Area]:
             raise each.refuse("boroughs", "must be codes of boroughs of this file")
         if area.successor and area.successor not in codes:
             raise each.refuse("successor", "must be the code of an area of this file")
+        for key in ("from", "abolished"):
+            if each.has(key) and not _is_date(each.text(key)):
+                raise each.refuse(key, "must be a date", "Write it as 2021-04-01.")
         yield area
     fields.done()
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def _area(fields: Fields) -> Area:

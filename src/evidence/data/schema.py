@@ -25,6 +25,7 @@ _WORDS = {
 }
 _LONGEST_NUMBER = 40
 _LONGEST_SHOWN = 60
+_TWICE_ENCODED = "â€|[ÂÃ][\u0080-\u00bf]"
 _FORMULA = r"(?s)[=+@].*|-.*[A-Za-z(].*"
 _USUAL_CODES = ("*", "NULL", "c", ":", "-", "..", "n/a")
 
@@ -197,7 +198,7 @@ def _text_problems(sheet: Sheet, column: Column, cells: pd.Series) -> list[Probl
     checks = (
         (cells != cells.str.strip(), "begin or end with a space", "Remove the space."),
         (
-            cells.str.contains(UNSEEN.pattern),
+            cells.str.contains(f"{UNSEEN.pattern}|{_TWICE_ENCODED}"),
             "hold characters that nobody sees or that stand for damage",
             "Export the table again as UTF-8, or remove them.",
         ),
