@@ -208,6 +208,13 @@ def test_cautions_are_read_too():
     assert "text 'Only … people were seen.'" in found[0]
 
 
+def test_reasons_outcomes_and_populations_are_read_too():
+    assert problems(reason="only 3 people were seen")
+    assert problems(estimates=(Estimate(key="share", value=12.5, outcome="3 people detained"),))
+    assert problems(estimates=(Estimate(key="share", value=12.5, population="of 4 patients"),))
+    assert problems(estimates=(Estimate(key="share", value=12.5, outcome="people detained"),)) == []
+
+
 def test_settings_are_read_too():
     assert "setting 'observed': a count" in problems(settings={"observed": 3})[0]
     assert "setting 'people': a count" in problems(settings={"by": [{"people": [10, 4]}]})[0]

@@ -132,7 +132,8 @@ def problems(results: Mapping[str, Result], rule: Rule) -> list[str]:
         ]
         found += [f"result {name!r}, {item}" for item in _estimate_problems(result, rule, free)]
         found += [f"result {name!r}, {item}" for item in _setting_problems(result.settings, rule)]
-        said = [result.text, *(caution.text for caution in result.cautions)]
+        said = [result.text, result.reason, *(caution.text for caution in result.cautions)]
+        said += [text for one in result.estimates for text in (one.outcome, one.population)]
         found += [f"result {name!r}, {item}" for item in text_problems(said, rule)]
     return found
 
