@@ -42,6 +42,7 @@ class Sheet:
             for name, cells in zip(table.header, columns, strict=True)
         }
         self.rows = np.array(table.rows, dtype="int64")
+        self._numbers: dict[str, pd.Series] = {}
         self._settle_codes()
 
     def problem(
@@ -77,9 +78,12 @@ class Sheet:
 
     def numbers(self, name: str) -> pd.Series:
         """Return a column as floats; cells that are not numbers are missing."""
-        cells = self.cells[name]
-        short = cells.where(cells.str.len() <= _LONGEST_NUMBER, "")
-        return pd.to_numeric(short, errors="coerce").astype("float64")
+        if name not in self._numbers:
+            cells = self.cells[name]
+            short = cells.where(cells.str.len() <= _LONGEST_NUMBER, "")
+            numbers = pd.to_numeric(short, errors="coerce").astype("float64")
+            self._numbers[name] = numbers
+        return self._numbers[name]
 
     def _settle_codes(self) -> None:
         """Move suppression codes from their cells into the status column that is named for them."""
@@ -195,15 +199,16 @@ def _type_problems(
 
 def _text_problems(sheet: Sheet, column: Column, cells: pd.Series) -> list[Problem]:
     """Return what a reader would not see, and what a spreadsheet would compute on opening."""
+    texts = pd.Series(cells.unique(), dtype="str")
     checks = (
-        (cells != cells.str.strip(), "begin or end with a space", "Remove the space."),
+        (texts != texts.str.strip(), "begin or end with a space", "Remove the space."),
         (
-            cells.str.contains(f"{UNSEEN.pattern}|{_TWICE_ENCODED}"),
+            texts.str.contains(f"{UNSEEN.pattern}|{_TWICE_ENCODED}"),
             "hold characters that nobody sees or that stand for damage",
             "Export the table again as UTF-8, or remove them.",
         ),
         (
-            cells.str.fullmatch(_FORMULA),
+            texts.str.fullmatch(_FORMULA),
             "begin like a formula, which spreadsheets run",
             "Write it as text that begins otherwise.",
         ),
@@ -211,7 +216,10 @@ def _text_problems(sheet: Sheet, column: Column, cells: pd.Series) -> list[Probl
     return [
         problem
         for wrong, what, do in checks
-        for problem in sheet.wrong_cells(column, wrong, f"a text must not {what}", do)
+        if wrong.any()
+        for problem in sheet.wrong_cells(
+            column, cells.isin(texts[wrong]), f"a text must not {what}", do
+        )
     ]
 
 
