@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from evidence.errors import DataError
 from evidence.evaluation.checks import in_words, moved_by, number, signed
 from evidence.plots import style
-from evidence.plots.style import Picture, canvas, drawn, headline, short
+from evidence.plots.style import Picture, canvas, drawn, headline, require_method, short
 from evidence.results import Result
 
 __all__ = ["counterfactual", "event_study", "placebo_dates", "placebo_units"]
@@ -38,7 +38,7 @@ def counterfactual(result: Result) -> Picture:
     DataError
         If the result is of another method.
     """
-    method = _method(result, *SERIES, "synthetic_control")
+    method = require_method(result, *SERIES, "synthetic_control")
     rows, asked = result.table, result.settings
     figure, axes = canvas(3.7)
     at, event = np.arange(len(rows)), _event_at(rows)
@@ -92,7 +92,7 @@ def event_study(result: Result) -> Picture:
     DataError
         If the result is of another method.
     """
-    _method(result, "difference_in_differences")
+    require_method(result, "difference_in_differences")
     rows = result.table
     figure, axes = canvas(3.5)
     _frame(axes, result)
@@ -135,7 +135,7 @@ def placebo_dates(result: Result) -> Picture:
     DataError
         If the result is of another method, or no other date could be tried.
     """
-    _method(result, *SERIES, "difference_in_differences")
+    require_method(result, *SERIES, "difference_in_differences")
     rows = pd.DataFrame(result.settings["checks"])
     rows = rows[rows["check"].isin(["placebo date", "shifted date"]) & rows["value"].notna()]
     rows = rows.reset_index(drop=True)
@@ -186,7 +186,7 @@ def placebo_units(result: Result) -> Picture:
     DataError
         If the result is of another method.
     """
-    _method(result, "synthetic_control")
+    require_method(result, "synthetic_control")
     rows = result.table
     donors = [name for name in rows if name.startswith("placebo.")]
     figure, axes = canvas(3.5)
@@ -210,16 +210,6 @@ def placebo_units(result: Result) -> Picture:
         f"{signed(mean)}; {farther} donors have one at least as large."
     )
     return Picture(figure, alt)
-
-
-def _method(result: Result, *methods: str) -> str:
-    method = str(result.settings.get("method", "another method"))
-    if method not in methods:
-        raise DataError(
-            f"this picture draws a result of {' or '.join(methods)}; got one of {method!r}. "
-            "Pass the right result."
-        )
-    return method
 
 
 def _subject(result: Result) -> str:

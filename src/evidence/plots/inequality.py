@@ -8,9 +8,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from evidence.errors import DataError
 from evidence.plots import style
-from evidence.plots.style import Picture, canvas, drawn, headline, label_points, short
+from evidence.plots.style import (
+    Picture,
+    canvas,
+    drawn,
+    headline,
+    label_points,
+    require_method,
+    short,
+)
 from evidence.results import Result
 from evidence.variation import words
 
@@ -33,7 +40,7 @@ def equity(result: Result) -> Picture:
     DataError
         If the result is another one.
     """
-    _require(result, "by_group")
+    require_method(result, "by_group")
     rows, asked = result.table, result.settings
     parts = list(rows.groupby("breakdown", sort=False))
     sizes = [len(part) for _, part in parts]
@@ -56,14 +63,6 @@ def equity(result: Result) -> Picture:
     line = "\nline: everyone together" if asked["whole"] is not None else ""
     panels[-1, 0].set_xlabel(f"{asked['unit'] or 'value'}, with {_level(result)} interval{line}")
     return Picture(figure, _equity_alt(result))
-
-
-def _require(result: Result, method: str) -> None:
-    if result.settings.get("method") != method:
-        raise DataError(
-            f"this picture draws a result of {method}; got one of "
-            f"{result.settings.get('method', 'another method')!r}. Pass the right result."
-        )
 
 
 def _level(result: Result) -> str:
@@ -138,7 +137,7 @@ def people_and_areas(
     DataError
         If a result is another one.
     """
-    _require(result, "within_areas")
+    require_method(result, "within_areas")
     panels = 1 if across is None else 2
     figure, axes = canvas(3.4 * panels, panels, squeeze=False)
     top = axes[0, 0]
@@ -147,7 +146,7 @@ def people_and_areas(
     top.set_xlabel(order or "group, in order")
     alt = _gradient_alt(result, beside)
     if across is not None:
-        _require(across, "across_areas")
+        require_method(across, "across_areas")
         _areas_panel(axes[1, 0], across)
         figure.suptitle(_name(result), x=0.01, ha="left", fontsize=11, fontweight="bold")
         alt += f" Below it area averages: {across.text}"
@@ -161,7 +160,7 @@ def _name(result: Result) -> str:
 def _groups_panel(axes: Axes, result: Result, beside: Result | None) -> None:
     rows = result.table[result.table["value"].notna()]
     if beside is not None:
-        _require(beside, "by_group")
+        require_method(beside, "by_group")
         known = beside.table[(beside.table["rank"] > 0) & beside.table["value"].notna()]
         axes.plot(
             known["rank"],
@@ -229,7 +228,7 @@ def slope(result: Result, *, ends: tuple[str, str] = ("rank 1", "last rank")) ->
     DataError
         If the result is another one.
     """
-    _require(result, "inequality")
+    require_method(result, "inequality")
     rows, unit = result.table, result.settings["unit"]
     share = 100 * rows["share"].to_numpy()
     right = share.cumsum()

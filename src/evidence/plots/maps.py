@@ -18,7 +18,7 @@ from matplotlib.path import Path
 
 from evidence.errors import DataError
 from evidence.plots import style
-from evidence.plots.style import Picture, canvas, drawn, short
+from evidence.plots.style import Picture, canvas, drawn, require_method, short
 from evidence.plots.variation import MARKS
 from evidence.results import Result
 from evidence.variation import words
@@ -216,7 +216,7 @@ def _scale(values: np.ndarray) -> Normalize:
 
 def _values(result: Result, places: pd.DataFrame) -> np.ndarray:
     """Return the figure of each borough's health area."""
-    _require_funnel(result)
+    require_method(result, "funnel")
     figures = result.table.set_index("area_code")["value"]
     absent = sorted(set(places["area_code"]) - set(figures.index))
     if absent:
@@ -241,14 +241,6 @@ def _title(figure: Figure, asked: Mapping[str, Any]) -> None:
     figure.suptitle(
         "\n".join(textwrap.wrap(name, 46)), x=0.01, ha="left", fontsize=11, fontweight="bold"
     )
-
-
-def _require_funnel(result: Result) -> None:
-    if result.settings.get("method") != "funnel":
-        raise DataError(
-            "this picture draws a result of funnel; got one of "
-            f"{result.settings.get('method', 'another method')!r}. Pass the right result."
-        )
 
 
 def _tile(axes: Axes, place: object, value: float, scale: Normalize, unit: str) -> None:
@@ -303,7 +295,7 @@ def peers(result: Result, nearest: pd.DataFrame, area_code: str) -> Picture:
     DataError
         If the result is no funnel, or does not hold the area or a peer, or it has no peers.
     """
-    _require_funnel(result)
+    require_method(result, "funnel")
     mine = nearest[nearest["area_code"] == area_code].sort_values("rank")
     rows = result.table.set_index("area_code")
     chosen = [area_code, *mine["peer"]]

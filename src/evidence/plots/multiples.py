@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from evidence.errors import DataError
 from evidence.plots import style
-from evidence.plots.style import Picture, canvas, drawn, short
+from evidence.plots.style import Picture, canvas, drawn, require_method, short
 from evidence.plots.variation import POINTS
 from evidence.results import Result
 from evidence.variation import words
@@ -213,8 +213,7 @@ def spread(result: Result) -> Picture:
     DataError
         If the result is another one.
     """
-    if result.settings.get("method") != "real_variation":
-        raise DataError("this picture draws a result of real_variation; pass that one.")
+    require_method(result, "real_variation")
     rows = result.table.iloc[::-1].reset_index(drop=True)
     figure, axes = canvas(1.4 + 0.27 * len(rows), 1, ncols=2, sharey=True)
     at = np.arange(len(rows))

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 
 from evidence.errors import DataError
 from evidence.plots import style
-from evidence.plots.style import Picture, canvas, drawn, short
+from evidence.plots.style import Picture, canvas, drawn, require_method, short
 from evidence.practice.coverage import UNTAGGED
 from evidence.practice.gap import NAMES, between
 from evidence.practice.readings import TIERS
@@ -70,7 +70,7 @@ def coverage(result: Result) -> Picture:
     DataError
         If the result is another one.
     """
-    _require(result, "coverage")
+    require_method(result, "coverage")
     table = result.table
     rows, columns = list(dict.fromkeys(table["row"])), list(dict.fromkeys(table["column"]))
     figure, axes = canvas(0.36 * len(rows) + 1.35)
@@ -114,7 +114,7 @@ def ladder(result: Result) -> Picture:
     DataError
         If the result is another one, or knows nothing.
     """
-    _require(result, "ladder")
+    require_method(result, "ladder")
     if not result.known:
         raise DataError(f"a ladder needs findings; {result.text} Show the text in its place.")
     lines = _lines(result.table)
@@ -152,7 +152,7 @@ def gap(result: Result) -> Picture:
     DataError
         If the result is another one, or no area can be drawn.
     """
-    _require(result, "gap")
+    require_method(result, "gap")
     asked, table = result.settings, result.table
     rows = table[table["high"] > 0].sort_values(["people", "high"], ascending=False)
     rows = rows.reset_index(drop=True)
@@ -188,7 +188,7 @@ def gain(result: Result) -> Picture:
     DataError
         If the result is another one.
     """
-    _require(result, "gain")
+    require_method(result, "gain")
     asked, rows = result.settings, result.table
     clear = (rows["low"] > 0) | (rows["high"] < 0)
     note = "intervals hold the uncertainty of the effect alone, which all areas share"
@@ -239,14 +239,6 @@ def _people_by_area(
 def _largest(rows: pd.DataFrame) -> str:
     said = [f"{row['area']} {row['printed']}" for row in rows.head(3).to_dict("records")]
     return f"Most: {', '.join(said)}."
-
-
-def _require(result: Result, method: str) -> None:
-    if result.settings.get("method") != method:
-        raise DataError(
-            f"this picture draws a result of {method}; got one of "
-            f"{result.settings.get('method', 'another method')!r}. Pass the right result."
-        )
 
 
 def _tag(id: str) -> str:

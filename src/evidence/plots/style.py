@@ -27,6 +27,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
+from evidence.errors import DataError
+from evidence.results import Result
+
 __all__ = ["Picture"]
 
 WIDTH = 4.6
@@ -173,6 +176,23 @@ Draw = TypeVar("Draw", bound=Callable[..., Picture])
 def drawn(function: Draw) -> Draw:
     """Run a drawing function under the house rules, whatever the caller's settings are."""
     return mpl.rc_context(RULES)(function)
+
+
+def require_method(result: Result, *methods: str) -> str:
+    """Return the method that gave a result, one of those that a picture draws.
+
+    Raises
+    ------
+    DataError
+        Naming the methods that fit and the one that came.
+    """
+    method = str(result.settings.get("method", "another method"))
+    if method not in methods:
+        raise DataError(
+            f"this picture draws a result of {' or '.join(methods)}; got one of {method!r}. "
+            "Pass the right result."
+        )
+    return method
 
 
 def short(text: str, most: int) -> str:

@@ -15,7 +15,15 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evidence.errors import DataError
 from evidence.plots import style
-from evidence.plots.style import Picture, canvas, drawn, headline, label_points, short
+from evidence.plots.style import (
+    Picture,
+    canvas,
+    drawn,
+    headline,
+    label_points,
+    require_method,
+    short,
+)
 from evidence.results import Result
 from evidence.variation import words
 from evidence.variation.limits import limit_lines
@@ -88,11 +96,7 @@ def funnel(result: Result, *, highlight: Sequence[str] = ()) -> Picture:
 
 
 def _figures(result: Result, *methods: str) -> pd.DataFrame:
-    if result.settings.get("method") not in methods:
-        raise DataError(
-            f"this picture draws a result of {' or '.join(methods)}; got one of "
-            f"{result.settings.get('method', 'another method')!r}. Pass the right result."
-        )
+    require_method(result, *methods)
     rows = result.table
     if "value" not in rows:
         raise DataError(f"there is nothing to draw: {result.reason or result.text}. Leave it out.")
