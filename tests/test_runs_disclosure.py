@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from book_workbook import a_notebook, write_run, write_workbook
+from book_workbook import a_notebook, point, write_run, write_workbook
 from evidence import data
-from evidence.book import planning, staging
+from evidence.book import facts, planning, staging
 from evidence.disclosure import Rule, control_parts
 from evidence.errors import RunError
 from evidence.results import Box, Estimate, Result
@@ -208,3 +208,29 @@ def test_the_book_refuses_a_page_whose_notebook_shows_what_the_results_do_not(bo
 
     with pytest.raises(RunError, match="page recovery: cell 4, column 'numerator': a count is not"):
         stage(book, controlled(), shown)
+
+
+def test_the_book_does_not_repeat_an_error_where_data_are_restricted(book):
+    point(book, "failing", run="", state="failed", error="rows hold [3, 9]")
+
+    stage(book, controlled())
+
+    shown = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (book / "source").rglob("failing.*")
+        if path.is_file()
+    )
+    assert "not shown, because this workbook holds restricted data" in shown
+    assert "[3, 9]" not in shown
+
+
+def test_a_dataset_that_cannot_be_read_counts_as_restricted(book):
+    rule = "disclosure: restricted\ndisclosure_rule: {threshold: 7, base: 5}"
+    path = book / "data/raw/clinics/dataset.yml"
+    sound = path.read_text(encoding="utf-8")
+
+    path.write_text(sound.replace(rule, "disclosure: published"), encoding="utf-8")
+    assert not facts.any_restricted()
+
+    path.write_text("disclosure: [", encoding="utf-8")
+    assert facts.any_restricted()

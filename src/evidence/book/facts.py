@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence.book.planning import NOT_STATED, Report
+from evidence.data import catalogue
 from evidence.data.catalogue import Area
 from evidence.errors import CatalogueError
 from evidence.runs.pages import Page
@@ -51,13 +52,28 @@ def published(root: Path, page: Page) -> Published:
     pointer = store.pointer(page.id) or {}
     state = str(pointer.get("state", NEVER))
     if state == FAILED:
-        error = str(pointer.get("error", "")) or "no reason was kept"
+        error = _reason(page, str(pointer.get("error", "")))
         return Published(page=page, state=FAILED, error=error, run=nothing, results=nothing)
     folder = store.runs / str(pointer.get("run") or "-")
     run, results = read_json(folder / "run.json"), read_json(folder / "results.json")
     if state != COMPLETE or run is None or results is None:
         return Published(page=page, state=NEVER, run=nothing, results=nothing)
     return Published(page=page, state=COMPLETE, folder=folder, run=run, results=results)
+
+
+def _reason(page: Page, error: str) -> str:
+    """Return why a page failed; errors of analyses may hold counts, so not of restricted data."""
+    if any_restricted():
+        return f"not shown, because this workbook holds restricted data; see evidence run {page.id}"
+    return error or "no reason was kept"
+
+
+def any_restricted() -> bool:
+    """Return whether a dataset of the workbook is restricted, or cannot be read to tell."""
+    try:
+        return bool(catalogue.restricted(f"{RAW}{id}/any.csv" for id in catalogue.datasets()))
+    except CatalogueError:
+        return True
 
 
 def page_facts(
