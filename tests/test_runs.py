@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -557,23 +556,40 @@ def test_kernels_end_soon_after_a_killed_batch(workbook):
     assert alive == []
 
 
-def test_temporary_folders_of_a_killed_batch_go_with_the_next(workbook, monkeypatch):
+RENDER = """
+import sys, time
+from pathlib import Path
+from evidence.runs.execute import run_page
+from evidence.runs.pages import Page
+run_page(Path(sys.argv[1]), Page(id="good", title="g", notebook="broken/good", parameters={}))
+Path(sys.argv[1], "data/processed/pages/rendering.json").touch()
+time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "ready"), [(KILL, "good-*.json"), (RENDER, "rendering.json")], ids=["runs", "after"]
+)
+def test_temporary_folders_of_a_killed_process_go_with_the_next(workbook, script, ready):
     temporary = workbook / "tmp"
     temporary.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    (workbook / "batch.py").write_text(KILL)
-    command = [sys.executable, str(workbook / "batch.py"), str(workbook)]
-    batch = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)})
+    settings = {**os.environ, "TMPDIR": str(temporary)}
+    (workbook / "killed.py").write_text(script)
+    (workbook / "next.py").write_text(RENDER)
+    killed = subprocess.Popen(
+        [sys.executable, str(workbook / "killed.py"), str(workbook), "60"], env=settings
+    )
     deadline = time.monotonic() + 60
-    while not list((workbook / "data/processed/pages").glob("*.json")):
+    while not list((workbook / "data/processed/pages").glob(ready)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    batch.kill()
-    batch.wait()
-    left = [path.name.split("-")[0] for path in temporary.iterdir()]
-    run_page(workbook, page("good"))
+    killed.kill()
+    killed.wait()
+    left = {path.name.split("-")[0] for path in temporary.iterdir()}
+    command = [sys.executable, str(workbook / "next.py"), str(workbook), "0"]
+    subprocess.run(command, env=settings, check=True, timeout=60)
 
-    assert sorted(left) == ["evidence", "pymp"]
+    assert left == {"evidence", "pymp"}
     assert list(temporary.iterdir()) == []
 
 

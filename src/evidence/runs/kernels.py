@@ -7,6 +7,7 @@ Plain kernels give identical results and serve on Windows or by choice.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import hashlib
 import os
@@ -105,7 +106,9 @@ def kernel_environment(owner: Path) -> Iterator[dict[str, str]]:
     """
     before = dict(os.environ)
     prefix = f"evidence-{hashlib.sha256(str(owner.resolve()).encode()).hexdigest()[:6]}-"
-    _clear_left_behind(prefix)
+    noted = _clear_left_behind(prefix)
+    if can_fork() and not noted:
+        _note_forkserver(prefix)
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
         own = {
             **SINGLE_THREADED,
@@ -116,8 +119,6 @@ def kernel_environment(owner: Path) -> Iterator[dict[str, str]]:
         }
         for name in ("MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_RUNTIME_DIR"):
             Path(own[name]).mkdir()
-        if can_fork():
-            Path(folder, FORKSERVER_FOLDER).symlink_to(get_temp_dir())
         os.environ.update(own)
         try:
             yield own
@@ -126,12 +127,28 @@ def kernel_environment(owner: Path) -> Iterator[dict[str, str]]:
             os.environ.update(before)
 
 
-def _clear_left_behind(prefix: str) -> None:
+def _clear_left_behind(prefix: str) -> bool:
+    """Delete what killed processes left; return whether this one's forkserver is noted already."""
+    noted = False
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         link = folder / FORKSERVER_FOLDER
-        if link.is_symlink() and (kept := link.readlink()) != Path(get_temp_dir()):
-            shutil.rmtree(kept, ignore_errors=True)
+        if link.is_symlink():
+            if link.readlink() == Path(get_temp_dir()):
+                noted = True
+                continue
+            shutil.rmtree(link.readlink(), ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
+    return noted
+
+
+def _note_forkserver(prefix: str) -> None:
+    """Link to the folder that multiprocessing deletes at this process's end, unless it is killed.
+
+    It outlives the kernels: a process killed while it renders the book has long stopped them.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / FORKSERVER_FOLDER).symlink_to(get_temp_dir())
 
 
 def kernel_manager(*, forked: bool, environment: Mapping[str, str], cwd: Path) -> type:
