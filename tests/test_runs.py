@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evidence.data import catalogue
+from evidence import data
+from evidence.data import catalogue, files
 from evidence.errors import RunError
 from evidence.results import Conclusion, Estimate, Result
 from evidence.runs import execute, identity, preloading, store
@@ -26,6 +27,7 @@ from evidence.runs.record import published, start
 from evidence.runs.store import Store, read_json, write_json
 
 BROKEN = Path(__file__).parent / "notebooks"
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -672,6 +674,29 @@ def test_a_module_that_cannot_be_imported_is_left_to_the_pages_that_use_it(monke
 
     assert "evidence.synthesis.pool" in asked
     assert "evidence.variation.limits" in asked
+
+
+def test_reading_ahead_remembers_tables_and_leaves_no_notes(monkeypatch):
+    monkeypatch.setenv("EVIDENCE_ROOT", str(ROOT))
+    files._made.clear()
+
+    preloading.read_indicators()
+
+    assert catalogue.noted() == {}
+    assert any(key[:2] == ("table", "qof") for _, key in files._made)
+
+    data.indicator("depression-review")
+    assert "data/raw/qof/ccgs.csv" in catalogue.noted()
+
+
+def test_reading_ahead_leaves_what_is_broken_to_the_pages_that_use_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("EVIDENCE_ROOT", str(tmp_path))
+    (tmp_path / "data/definitions/indicators").mkdir(parents=True)
+    (tmp_path / "data/definitions/indicators/broken.yml").write_text("id: [", encoding="utf-8")
+
+    preloading.read_indicators()
+
+    assert catalogue.noted() == {}
 
 
 def test_the_catalogue_notes_are_forgotten_between_runs(workbook):
