@@ -595,6 +595,27 @@ def test_temporary_folders_of_a_killed_process_go_with_the_next(workbook, script
     assert list(temporary.iterdir()) == []
 
 
+def test_a_process_that_lives_on_keeps_its_sockets_when_another_runs(workbook):
+    temporary = workbook / "tmp"
+    temporary.mkdir()
+    settings = {**os.environ, "TMPDIR": str(temporary)}
+    (workbook / "first.py").write_text(RENDER)
+    command = [sys.executable, str(workbook / "first.py"), str(workbook)]
+    first = subprocess.Popen([*command, "60"], env=settings)
+    deadline = time.monotonic() + 60
+    while not (workbook / "data/processed/pages/rendering.json").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    before = sorted(temporary.iterdir())
+    subprocess.run([*command, "0"], env=settings, check=True, timeout=60)
+    after = sorted(temporary.iterdir())
+    first.kill()
+    first.wait()
+
+    assert len(before) == 2
+    assert after == before
+
+
 def test_a_place_that_cannot_be_written_to_is_one_line(workbook):
     (workbook / "data" / "processed").write_text("a file, not a folder")
 

@@ -21,6 +21,7 @@ import types
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import get_temp_dir
@@ -31,6 +32,8 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
+
+from evidence.runs.store import is_alive, read_json, this_process, write_json
 
 PRELOAD = (
     "ipykernel.kernelapp",
@@ -78,8 +81,8 @@ SINGLE_THREADED = {
 }
 """Set before the imports: threads do not survive a fork, and results must not depend on them."""
 
-FORKSERVER_FOLDER = "forkserver"
-"""Name of the link to the folder that multiprocessing keeps its sockets in."""
+FORKSERVER_NOTE = "forkserver.json"
+"""Name of the note of a process and of the folder that multiprocessing keeps its sockets in."""
 
 LONGEST_SOCKET = 100
 """Names of Unix sockets are at most 104 to 108 bytes; below a longer folder, kernels use TCP."""
@@ -106,8 +109,8 @@ def kernel_environment(owner: Path) -> Iterator[dict[str, str]]:
     """
     before = dict(os.environ)
     prefix = f"evidence-{hashlib.sha256(str(owner.resolve()).encode()).hexdigest()[:6]}-"
-    noted = _clear_left_behind(prefix)
-    if can_fork() and not noted:
+    _clear_left_behind(prefix)
+    if can_fork():
         _note_forkserver(prefix)
     with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as folder:
         own = {
@@ -127,28 +130,27 @@ def kernel_environment(owner: Path) -> Iterator[dict[str, str]]:
             os.environ.update(before)
 
 
-def _clear_left_behind(prefix: str) -> bool:
-    """Delete what killed processes left; return whether this one's forkserver is noted already."""
-    noted = False
-    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
-        link = folder / FORKSERVER_FOLDER
-        if link.is_symlink():
-            if link.readlink() == Path(get_temp_dir()):
-                noted = True
-                continue
-            shutil.rmtree(link.readlink(), ignore_errors=True)
+def _clear_left_behind(prefix: str) -> None:
+    """Delete what processes left that were killed; one that lives on keeps its sockets."""
+    temporary = Path(tempfile.gettempdir())
+    for folder in temporary.glob(f"{prefix}*"):
+        note = read_json(folder / FORKSERVER_NOTE)
+        if note is not None and is_alive(note):
+            continue
+        if note is not None and str(note["sockets"]).startswith("pymp-"):
+            shutil.rmtree(temporary / Path(note["sockets"]).name, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
-    return noted
 
 
+@cache
 def _note_forkserver(prefix: str) -> None:
-    """Link to the folder that multiprocessing deletes at this process's end, unless it is killed.
+    """Note the folder that multiprocessing deletes at this process's end, unless it is killed.
 
     It outlives the kernels: a process killed while it renders the book has long stopped them.
     """
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    (folder / FORKSERVER_FOLDER).symlink_to(get_temp_dir())
+    write_json(folder / FORKSERVER_NOTE, {**this_process(), "sockets": Path(get_temp_dir()).name})
 
 
 def kernel_manager(*, forked: bool, environment: Mapping[str, str], cwd: Path) -> type:

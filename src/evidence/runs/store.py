@@ -142,12 +142,8 @@ class Store:
 
 
 def _take(path: Path, command: str) -> dict[str, Any]:
-    mine = {
-        "process": os.getpid(),
-        "born": psutil.Process().create_time(),
-        "command": command,
-        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
-    }
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    mine = {**this_process(), "command": command, "since": since}
     for _ in range(2):
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -162,7 +158,7 @@ def _take(path: Path, command: str) -> dict[str, Any]:
 
 def _refuse_if_held(path: Path) -> None:
     held = read_json(path)
-    if held is not None and _alive(held):
+    if held is not None and is_alive(held):
         raise RunError(
             f"only one build may write at a time; `{held['command']}` (process "
             f"{held['process']}, since {held['since']}) is running. Wait for it or stop it."
@@ -172,9 +168,15 @@ def _refuse_if_held(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def _alive(held: Mapping[str, Any]) -> bool:
+def this_process() -> dict[str, Any]:
+    """Return what tells this process from every other, before and after it."""
+    return {"process": os.getpid(), "born": psutil.Process().create_time()}
+
+
+def is_alive(noted: Mapping[str, Any]) -> bool:
+    """Return whether the process that `this_process` described goes on."""
     try:
-        return abs(psutil.Process(held["process"]).create_time() - held["born"]) < 1
+        return abs(psutil.Process(noted["process"]).create_time() - noted["born"]) < 1
     except psutil.Error:
         return False
 
