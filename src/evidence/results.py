@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from evidence.errors import DataError
-from evidence.vocabulary import CAUTION_KINDS, DESIGNS
+from evidence.vocabulary import CAUTION_KINDS, DESIGNS, LONGEST_FINDING
 
 Direction = Literal["", "higher", "lower", "none"]
 
@@ -148,8 +148,10 @@ class Box:
                     "Write 'not stated' or 'not known' where nothing is known."
                 )
         words = len(self.finding.split())
-        if words > 40:
-            raise DataError(f"a finding must have at most 40 words; this one has {words}.")
+        if words > LONGEST_FINDING:
+            raise DataError(
+                f"a finding must have at most {LONGEST_FINDING} words; this one has {words}."
+            )
         if self.design not in DESIGNS:
             raise DataError(
                 f"a page's design tier must be one of {', '.join(DESIGNS)}; got {self.design!r}."

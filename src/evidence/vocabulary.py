@@ -39,5 +39,8 @@ CAUTION_KINDS = (
 )
 """Kinds of statistical doubt, weightiest first: the order in which a reader meets them."""
 
+LONGEST_FINDING = 40
+"""Words that the finding of a page may have."""
+
 DIRECTIONS = ("higher", "lower", "none")
 """Which way of a measure is better; "none" where neither is."""

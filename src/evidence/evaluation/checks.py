@@ -13,6 +13,7 @@ import pandas as pd
 
 from evidence.errors import DataError, require_choice
 from evidence.results import Caution, Direction, Estimate, Result
+from evidence.vocabulary import LONGEST_FINDING
 
 Array = np.ndarray
 
@@ -38,9 +39,6 @@ KIND = {"minimum points": "short_series", "series breaks": "series_break"}
 """Kind of the caution that a check raises; `uncontrolled_design` for the others."""
 
 PER_CENT = "\N{NO-BREAK SPACE}%"
-
-FINDING = 40
-"""Words that the finding of a page may have at most."""
 
 MONTH = re.compile(r"^(\d{4})-(0[1-9]|1[0-2])(-\d{2})?$")
 
@@ -281,7 +279,7 @@ def in_brief(result: Result) -> str:
         What a method of this part returned. Words that do not fit leave out what the difference is
         taken from and which checks were not passed; `listed` names them.
     """
-    fits = len(result.text.split()) <= FINDING
+    fits = len(result.text.split()) <= LONGEST_FINDING
     return result.text if fits else str(result.settings.get("in_brief", result.text))
 
 

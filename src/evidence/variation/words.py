@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-FINDING = 40
-"""Words that the finding of a page may have at most."""
+from evidence.vocabulary import LONGEST_FINDING
 
 
 def number(value: float) -> str:
@@ -80,4 +79,4 @@ def fitting(*texts: str) -> str:
     texts
         Texts that say the same, the fullest first.
     """
-    return next((text for text in texts if len(text.split()) <= FINDING), texts[-1])
+    return next((text for text in texts if len(text.split()) <= LONGEST_FINDING), texts[-1])
