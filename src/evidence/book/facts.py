@@ -71,7 +71,7 @@ def _reason(page: Page, error: str) -> str:
 def any_restricted() -> bool:
     """Return whether a dataset of the workbook is restricted, or cannot be read to tell."""
     try:
-        return bool(catalogue.restricted(f"{RAW}{id}/any.csv" for id in catalogue.datasets()))
+        return bool(catalogue.disclosure_rules(catalogue.datasets()))
     except CatalogueError:
         return True
 

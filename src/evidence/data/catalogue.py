@@ -49,6 +49,7 @@ __all__ = [
     "dataset",
     "datasets",
     "definition",
+    "disclosure_rules",
     "forget",
     "frameworks",
     "indicators",
@@ -98,13 +99,24 @@ def restricted(paths: Iterable[str]) -> dict[str, dict[str, int]]:
         If the rule of a restricted dataset is missing or wrong.
     """
     folders = {Path(path).parent for path in paths if re.fullmatch(r"data/raw/.+\.csv", path)}
+    return disclosure_rules(folder.relative_to("data/raw").as_posix() for folder in folders)
+
+
+def disclosure_rules(ids: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Return the disclosure rule of each of these datasets that is restricted.
+
+    Raises
+    ------
+    CatalogueError
+        If the rule of a restricted dataset is missing or wrong.
+    """
     found = {}
-    for folder in sorted(folders):
-        path = root() / folder / "dataset.yml"
+    for id in sorted(ids):
+        path = root() / "data" / "raw" / id / "dataset.yml"
         if path.is_file():
             fields = read(path)
             if fields.has("disclosure") and fields.plain("disclosure") == "restricted":
-                found[folder.relative_to("data/raw").as_posix()] = _disclosure_rule(fields)
+                found[id] = _disclosure_rule(fields)
     return found
 
 
