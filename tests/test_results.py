@@ -213,6 +213,7 @@ REFUSED = {
     "a silent caution": (lambda: Caution("other", " "), "must say something"),
     "a box with an empty field": (lambda: Box(**{**BOX, "size": ""}), "'size' is empty"),
     "a finding that goes on": (lambda: Box(**{**BOX, "finding": "w " * 41}), "has 41"),
+    "a finding cut off": (lambda: Box(**{**BOX, "finding": "No (see"}), "every bracket"),
     "a box of unknown design": (lambda: Box(**{**BOX, "design": "good"}), "design tier must be"),
     "a result without words": (lambda: Result(text=" "), "its text is empty"),
     "two estimates of one key": (

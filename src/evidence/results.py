@@ -127,7 +127,8 @@ class Box:
     Raises
     ------
     DataError
-        If a field is empty, the finding has over 40 words, or the design tier is unknown.
+        If a field is empty, the finding has over 40 words or an open bracket, or the design tier
+        is unknown.
     """
 
     finding: str
@@ -151,6 +152,11 @@ class Box:
         if words > LONGEST_FINDING:
             raise DataError(
                 f"a finding must have at most {LONGEST_FINDING} words; this one has {words}."
+            )
+        if self.finding.count("(") != self.finding.count(")"):
+            raise DataError(
+                f"a finding must close every bracket that it opens; got {self.finding!r}. "
+                "It may have been cut off."
             )
         if self.design not in DESIGNS:
             raise DataError(
