@@ -139,7 +139,9 @@ def test_the_gap_to_peers_worked_by_hand():
     assert table["benchmark"].to_dict() == {"A0": 75.0, "A1": 70.0, "A2": 65.0}
     assert table["people"].to_dict() == {"A0": 150.0, "A1": 0.0, "A2": 0.0}
     assert (found["benchmark_lowest"].value, found["benchmark_highest"].value) == (65, 75)
-    assert found.text.startswith("After noise 150 people a year (130 to 170) lie between 1 area ")
+    assert found.text.startswith(
+        "With chance set aside, 150 people a year (130 to 170) lie between 1 area "
+    )
 
 
 def test_peers_without_a_figure_do_not_count_and_an_area_without_peers_is_refused_by_name():

@@ -409,7 +409,8 @@ def _estimates(
 def _finding(table: pd.DataFrame, asked: Mapping[str, object], benchmark: str, counted: str) -> str:
     total, low, high = _sum(table)
     if not total:
-        return f"{asked['indicator']}: no area is behind {NAMES[benchmark]} after noise."
+        none = f"no area is behind {NAMES[benchmark]} once chance is set aside"
+        return f"{asked['indicator']}: {none}."
     first, behind = table.iloc[0], int((table["people"] > 0).sum())
     if benchmark == "peers":
         areas = "area" if behind == 1 else "areas"
@@ -419,6 +420,6 @@ def _finding(table: pd.DataFrame, asked: Mapping[str, object], benchmark: str, c
     else:
         where = f"between the {behind} areas behind {NAMES[benchmark]} and it"
     return (
-        f"After noise {two_figures(total)} {counted} ({two_figures(low)} to {two_figures(high)}) "
-        f"lie {where}, most in {first['area']} ({first['printed']})."
+        f"With chance set aside, {two_figures(total)} {counted} ({two_figures(low)} to "
+        f"{two_figures(high)}) lie {where}, most in {first['area']} ({first['printed']})."
     )
