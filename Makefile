@@ -25,7 +25,6 @@ setup: $(READY) ## Make .venv from requirements.lock (the other targets do it wh
 .PHONY: report
 report: $(READY) ## Run every page that is stale, build the book, say where to open it
 	@$(VENV)/bin/evidence build
-	@echo "The book: $(CURDIR)/$(SITE)/index.html"
 
 .PHONY: test
 test: $(READY) ## Run the tests, with coverage of src
