@@ -131,6 +131,30 @@ def test_every_kind_of_error_gives_an_interval_around_nearly_the_same_value(erro
     assert estimate.value == pytest.approx(4, abs=2)
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [{"errors": "ols"}, {"errors": "hc3"}, {"family": "poisson"}, {"errors": "ar1"}],
+)
+def test_errors_taken_as_independent_are_a_caution_that_says_what_the_residuals_show(choices):
+    values = np.round(noisy(n=200, correlation=0.8, sd=10.0)) + 100
+    result = interrupted_series(months(values, first=2010 * 12), ask("2018-05"), **choices)
+    found = [caution.text for caution in result.cautions if caution.kind == "dependence"]
+
+    if choices == {"errors": "ar1"}:
+        assert found == []
+    else:
+        assert re.search(r"residuals of neighbouring periods correlate \+0\.[5-9]", found[0])
+
+
+def test_residuals_of_neighbours_are_compared_across_no_gap():
+    """Pairs (1, 2), (2, 4), (-1, -2): 12 over the root of 6 by 24 is 1; the gap has no pair."""
+    residuals = np.array([1.0, 2.0, 4.0, -1.0, -2.0])
+    at = np.array([0, 1, 2, 9, 10])
+
+    assert models.neighbours_alike(residuals, at) == pytest.approx(1)
+    assert np.isnan(models.neighbours_alike(residuals[:3], at[:3]))
+
+
 def test_prais_and_winsten_agree_with_statsmodels_at_their_correlation():
     y = noisy(6, n=60, correlation=0.5)
     design = np.column_stack([np.ones(60), np.arange(60)])
@@ -495,6 +519,12 @@ def test_a_result_survives_json():
             ask("2030-01"),
             {},
             "at least 3 points before and after its event; '2030",
+        ),
+        (
+            months(np.full(48, 52.0)),
+            ask(),
+            {},
+            "must change at all; each of its 48 figures is 52",
         ),
         (months(noisy()), ask("soon"), {}, "periods must all be months .* got soon"),
         (months(noisy()), ask(), {"value": "y"}, "needs the columns 'y'; the table has period"),

@@ -33,6 +33,8 @@ WORDS = {
 
 POISSON = ("scaled", "poisson", "hac")
 """How the variance of a count model is taken; the first is the default."""
+INDEPENDENT = ("ols", "hc3", "scaled", "poisson")
+"""Those that take the errors of different periods as independent."""
 CORRELATIONS = np.linspace(-0.95, 0.99, 98)
 """Grid over which the correlation of neighbouring errors is averaged out."""
 LEAST_DF = 3
@@ -163,7 +165,8 @@ def fit_linear(
     at
         Whole numbers of the periods, rising; gaps are allowed, shape (n,).
     errors
-        ``ar1``; ``ols`` (independent); ``hac`` (Newey-West, Bartlett weights); ``hc3``;
+        ``ar1``; ``ols`` (independent); ``hac`` (Newey-West, Bartlett weights; periods on either
+        side of a gap count as neighbours, as Datta and Du prefer in most cases); ``hc3``;
         ``prais_winsten`` (iterated); ``ml`` (generalised least squares, maximum likelihood).
     lags
         Lags of Newey-West; by default floor(4 (n/100)^(2/9)).
@@ -179,7 +182,8 @@ def fit_linear(
     ----------
     Zellner and Tiao 1964, JASA 59:763-778 (averaging over the correlation); Berger and Yang 1994,
     Econometric Theory 10:461-482 (prior); Harville 1974, Biometrika 61:383-385 (restricted
-    likelihood); Newey and West 1987, Econometrica 55:703-708.
+    likelihood); Newey and West 1987, Econometrica 55:703-708; Datta and Du 2012, International
+    Finance Discussion Papers 1060 (gaps).
     """
     require_rank(design, names)
     if errors == "ar1":
@@ -254,6 +258,20 @@ def fit_counts(
 def newey_west_lags(n: int) -> int:
     """Return the usual number of lags, floor(4 (n/100)^(2/9))."""
     return int(np.floor(4 * (n / 100) ** (2 / 9)))
+
+
+def neighbours_alike(residuals: Array, at: Array) -> float:
+    """Return how residuals of periods next to each other correlate; NaN if too few are.
+
+    Parameters
+    ----------
+    residuals, at
+        Residuals about a mean of 0 and the whole numbers of their periods, rising, shape (n,).
+    """
+    first = np.flatnonzero(np.diff(at) == 1)
+    one, next_one = residuals[first], residuals[first + 1]
+    size = np.sqrt((one @ one) * (next_one @ next_one))
+    return float(one @ next_one / size) if len(first) >= LEAST_DF and size else np.nan
 
 
 def require_rank(design: Array, names: Sequence[str]) -> None:

@@ -504,11 +504,13 @@ def _evaluated(
             "a log-linear model needs events before and after its event; "
             f"{question.event!r} has none on one side. Take family='linear'."
         )
+    _require_change(series)
     names, design = series.design(moment, start)
     fit = series.fit(names, design)
     after = series.at >= moment
     main, others = _estimates(question, series, fit, design, after)
     table = _course(series, fit, design, after, question.level, beside)
+    doubts = [*doubts, *_taken_as_independent(series, fit, design)]
     shown = table["value"].to_numpy()
     settings = {
         "method": method,
@@ -571,6 +573,14 @@ def _require_sides(before: int, after: int, event: str) -> None:
         raise DataError(
             f"an interrupted series needs at least {LEAST_SIDE} points before and after its event; "
             f"{event!r} has {before} before and {after} after. Check the date, or wait for data."
+        )
+
+
+def _require_change(series: _Series) -> None:
+    if series.family == "linear" and not np.ptp(series.y):
+        raise DataError(
+            f"a series must change at all; each of its {len(series.y)} figures is "
+            f"{float(series.y[0]):g}. Check whether they were filled in."
         )
 
 
@@ -641,6 +651,26 @@ def _further(series: _Series, fit: Fit, design: Array) -> list[Estimate]:
                 Estimate(key="r2", value=1 - left @ left / apart, measure="R² of least squares"),
             ]
     return found
+
+
+def _taken_as_independent(series: _Series, fit: Fit, design: Array) -> list[Caution]:
+    """Say where errors are taken as independent, and what the residuals show."""
+    if series.errors not in models.INDEPENDENT:
+        return []
+    left = series.y - design @ fit.coef
+    if series.family == "poisson":
+        size = 1 if series.exposure is None else series.exposure
+        mean = size * np.exp(design @ fit.coef)
+        left = (series.y - mean) / np.sqrt(mean)
+    alike = models.neighbours_alike(left, series.at)
+    seen = f"; residuals of neighbouring periods correlate {alike:+.2f}".replace("-", "−")
+    return [
+        Caution(
+            "dependence",
+            f"Errors are taken as independent of each other{'' if np.isnan(alike) else seen}. "
+            "If errors follow each other, the interval is too narrow.",
+        )
+    ]
 
 
 def _course(
