@@ -298,6 +298,17 @@ def test_one_effect_is_found_by_its_id_and_an_unknown_one_refused_with_the_neare
         registry.effect("corell_hosp", published)
 
 
+def test_chosen_effects_come_in_the_order_named_and_none_or_unknown_is_refused():
+    chosen = registry.chosen_effects(["gaskell_dep", "correll_hosp"])
+
+    assert chosen["id"].tolist() == ["gaskell_dep", "correll_hosp"]
+    assert chosen["est"].tolist()[1] == 0.74
+    with pytest.raises(DataError, match="at least one row of published_syntheses"):
+        registry.chosen_effects([])
+    with pytest.raises(DataError, match="Did you mean 'correll_hosp'"):
+        registry.chosen_effects(["corell_hosp"])
+
+
 def test_an_outcome_without_a_meaning_is_refused_by_name(copy):
     broken(copy, "data/definitions/gain.yml", "  relapse:", "  relapses:")
     with pytest.raises(CatalogueError, match="'relapse' is not"):

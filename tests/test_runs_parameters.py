@@ -136,10 +136,20 @@ def test_texts_are_read_by_the_declared_types():
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [("", []), ("[]", []), ('["07L"]', ["07L"]), ('["a, b", "c"]', ["a, b", "c"])],
+)
+def test_a_list_is_read_as_it_is_printed_too(text, value):
+    assert from_text(declared(), [f"areas={text}"], "page x") == {"areas": value}
+
+
+@pytest.mark.parametrize(
     ("pair", "message"),
     [
         ("seed", "name=value; got 'seed'"),
         ("sead=1", "Did you mean 'seed'"),
+        ("areas=[07L", "'areas' must be of type list"),
+        ("areas=[7]", "'areas' must be of type list"),
         ("seed=one", "'seed' must be of type int; page x: got 'one'"),
         ("labels=yes", "'labels' must be of type bool"),
         ("zzz=1", "Choose one of these"),

@@ -173,7 +173,7 @@ def parameters(page: PageId) -> None:
 def run(
     page: PageId,
     parameter: Annotated[
-        list[str] | None, typer.Option("-p", help="name=value, once for each.")
+        list[str] | None, typer.Option("-p", help="name=value, once for each; a list is a,b.")
     ] = None,
     file: Annotated[Path | None, typer.Option("-f", help="YAML file of parameters.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json.")] = False,

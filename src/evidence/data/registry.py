@@ -6,7 +6,7 @@ case or indicator, with its tags. Nothing here judges: readings are made in `evi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -107,6 +107,22 @@ def effect(id: str, among: pd.DataFrame) -> dict[str, Any]:
             f"an effect must be a row of {EFFECTS}; {id!r} is none. {nearest(id, among['id'])}"
         )
     return {str(key): value for key, value in rows[0].items()}
+
+
+def chosen_effects(ids: Sequence[str]) -> pd.DataFrame:
+    """Return these rows of `effects`, in the order given.
+
+    Raises
+    ------
+    DataError
+        If none is named or one is no row, with the nearest id.
+    """
+    if not ids:
+        raise DataError(f"at least one row of {EFFECTS} must be named; got none. Name one.")
+    published = effects()
+    for id in ids:
+        effect(id, published)
+    return published.set_index("id").loc[list(ids)].reset_index()
 
 
 def findings() -> pd.DataFrame:

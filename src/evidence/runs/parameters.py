@@ -158,7 +158,7 @@ def check(
 def from_text(parameters: Sequence[Parameter], pairs: Sequence[str], where: str) -> dict[str, Any]:
     """Return the values of ``name=value`` texts from a command line, by the declared types.
 
-    Lists are given as ``a,b,c``.
+    Lists are given as ``a,b,c``, or as `evidence parameters` prints them: ``["a", "b, c"]``.
 
     Raises
     ------
@@ -264,9 +264,18 @@ def _wrong_type(item: Parameter, value: Any, where: str) -> str:
 
 def _read(item: Parameter, text: str, where: str) -> Any:
     if item.type.startswith("list["):
+        if text.startswith("["):
+            return _typed(item, _from_json(item, text, where), where)
         parts = [part.strip() for part in text.split(",") if part.strip()]
         return [_read_scalar(item, item.type[5:-1], part, where) for part in parts]
     return _read_scalar(item, item.type, text, where)
+
+
+def _from_json(item: Parameter, text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise RunError(_wrong_type(item, text, where)) from None
 
 
 def _read_scalar(item: Parameter, kind: str, text: str, where: str) -> Any:
