@@ -412,3 +412,12 @@ def test_an_unknown_name_of_the_package_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         data.lod  # noqa: B018
     assert "load" in dir(data)
+
+
+def test_what_is_left_out_must_be_there():
+    table = pd.DataFrame({"study": ["Ames 2001", "Bell 2002"], "number": [1, 2]})
+
+    assert data.without(table, "study", [])["study"].tolist() == ["Ames 2001", "Bell 2002"]
+    assert data.without(table, "number", [1])["study"].tolist() == ["Bell 2002"]
+    with pytest.raises(DataError, match=r"'Ames 2011' does not\. Did you mean 'Ames 2001'"):
+        data.without(table, "study", ["Ames 2011"])

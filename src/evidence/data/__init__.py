@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     from evidence.data.tables import check as check
     from evidence.data.tables import join as join
     from evidence.data.tables import load as load
+    from evidence.data.tables import without as without
 
 _HOMES = {
     "catalogue": "Area Dataset Doubt Indicator area areas current_hash dataset datasets definition "
     "forget frameworks indicators noted protocol root",
     "counts": "doubts indicator",
     "plausibility": "Notice notices",
-    "tables": "check join load",
+    "tables": "check join load without",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from evidence.data import catalogue, practice
 from evidence.data.definitions import Dataset, Table
+from evidence.data.documents import nearest
 from evidence.data.files import listing, remembered, root
 from evidence.data.reading import Problem, TextTable, read_text_table
 from evidence.data.schema import find_problems, typed
@@ -117,6 +118,25 @@ def join(
     for these, those, name in ((left, right, "right"), (right, left, "left")):
         _refuse_unmatched(these[keys], those[keys], name, set(allow_missing))
     return left.merge(right, on=keys, how="left", validate="m:1")
+
+
+def without(table: pd.DataFrame, column: str, names: Collection[str | int]) -> pd.DataFrame:
+    """Return the rows whose `column` holds none of `names`.
+
+    Raises
+    ------
+    DataError
+        If a name does not stand in the column, with the nearest one: a study that is misspelt
+        would stay in without a word.
+    """
+    known = set(table[column])
+    for name in names:
+        if name not in known:
+            raise DataError(
+                f"what is left out must stand in column {column!r}; {name!r} does not. "
+                f"{nearest(str(name), map(str, known))}"
+            )
+    return table[~table[column].isin(names)]
 
 
 def _path(id: str, spec: Table) -> Path:
