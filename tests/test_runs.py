@@ -23,7 +23,7 @@ from evidence.runs.compare import compare
 from evidence.runs.execute import run_page, run_pages
 from evidence.runs.fresh import states
 from evidence.runs.pages import Page
-from evidence.runs.record import published, start
+from evidence.runs.record import PageResults, published, start
 from evidence.runs.store import Store, read_json, write_json
 
 BROKEN = Path(__file__).parent / "notebooks"
@@ -424,6 +424,16 @@ def test_record_is_refused_the_second_time(workbook, monkeypatch):
 def test_reading_a_page_that_never_ran_is_refused(workbook):
     with pytest.raises(RunError, match="'nothing' has none"):
         published("nothing")
+
+
+def test_a_result_that_a_page_does_not_have_is_refused_by_name(workbook):
+    results = PageResults("good", {"size": Result(text="x").to_json()})
+
+    with pytest.raises(RunError, match=r"page 'good' must have a result 'chart' .* it has size\."):
+        results["chart"]
+    assert "chart" not in results
+    assert results.get("chart") is None
+    assert results["size"].text == "x"
 
 
 def test_the_rows_of_a_table_and_the_files_read_are_kept_as_provenance(workbook, monkeypatch):

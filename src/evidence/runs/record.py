@@ -169,14 +169,32 @@ def start(notebook: str, namespace: Mapping[str, Any]) -> Run:
     return Run(page, notebook, full, Path(folder) if folder else None)
 
 
-class PageResults(Mapping[str, Result]):
-    """Results of a page by name, each rebuilt when it is asked for."""
+class NoResultError(RunError, KeyError):
+    """A page has no result of the name asked for."""
 
-    def __init__(self, stored: Mapping[str, Any]) -> None:
+    __str__ = Exception.__str__
+
+
+class PageResults(Mapping[str, Result]):
+    """Results of a page by name, each rebuilt when it is asked for.
+
+    Raises
+    ------
+    NoResultError
+        On a name that the page has not recorded.
+    """
+
+    def __init__(self, page: str, stored: Mapping[str, Any]) -> None:
+        self._page = page
         self._stored = stored
         self._rebuilt: dict[str, Result] = {}
 
     def __getitem__(self, name: str) -> Result:
+        if name not in self._stored:
+            raise NoResultError(
+                f"page {self._page!r} must have a result {name!r} to be read here; it has "
+                f"{', '.join(sorted(self._stored)) or 'none'}. Name another page."
+            )
         if name not in self._rebuilt:
             self._rebuilt[name] = Result.from_json(self._stored[name])
         return self._rebuilt[name]
@@ -206,7 +224,7 @@ def published(page: str) -> PageResults:
                 f"a page that is read must have a published run; {page!r} has none. "
                 f"Run `evidence build {page}` first."
             )
-        _opened[run] = PageResults(document["results"])
+        _opened[run] = PageResults(page, document["results"])
         for result in document["results"].values():
             if "disclosure" in result["settings"]:
                 _read_rules[f"page {page}"] = dict(result["settings"]["disclosure"])
