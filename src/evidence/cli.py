@@ -173,7 +173,8 @@ def parameters(page: PageId) -> None:
 def run(
     page: PageId,
     parameter: Annotated[
-        list[str] | None, typer.Option("-p", help="name=value, once for each; a list is a,b.")
+        list[str] | None,
+        typer.Option("-p", help='name=value, once for each; a list is a,b or ["a, b", "c"].'),
     ] = None,
     file: Annotated[Path | None, typer.Option("-f", help="YAML file of parameters.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json.")] = False,
