@@ -419,5 +419,8 @@ def test_what_is_left_out_must_be_there():
 
     assert data.without(table, "study", [])["study"].tolist() == ["Ames 2001", "Bell 2002"]
     assert data.without(table, "number", [1])["study"].tolist() == ["Bell 2002"]
+    assert data.only(table, "number", [2])["study"].tolist() == ["Bell 2002"]
+    with pytest.raises(DataError, match="what is asked for must stand in column 'number'; 3 does"):
+        data.only(table, "number", [2, 3])
     with pytest.raises(DataError, match=r"'Ames 2011' does not\. Did you mean 'Ames 2001'"):
         data.without(table, "study", ["Ames 2011"])

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from evidence.data.tables import check as check
     from evidence.data.tables import join as join
     from evidence.data.tables import load as load
+    from evidence.data.tables import only as only
     from evidence.data.tables import without as without
 
 _HOMES = {
@@ -39,7 +40,7 @@ _HOMES = {
     "forget frameworks indicators noted protocol root",
     "counts": "doubts indicator",
     "plausibility": "Notice notices",
-    "tables": "check join load without",
+    "tables": "check join load only without",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

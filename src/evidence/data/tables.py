@@ -129,14 +129,32 @@ def without(table: pd.DataFrame, column: str, names: Collection[str | int]) -> p
         If a name does not stand in the column, with the nearest one: a study that is misspelt
         would stay in without a word.
     """
+    _refuse_absent(table, column, names, "left out")
+    return table[~table[column].isin(names)]
+
+
+def only(table: pd.DataFrame, column: str, names: Collection[str | int]) -> pd.DataFrame:
+    """Return the rows whose `column` holds one of `names`.
+
+    Raises
+    ------
+    DataError
+        If a name does not stand in the column, with the nearest one.
+    """
+    _refuse_absent(table, column, names, "asked for")
+    return table[table[column].isin(names)]
+
+
+def _refuse_absent(
+    table: pd.DataFrame, column: str, names: Collection[str | int], done: str
+) -> None:
     known = set(table[column])
     for name in names:
         if name not in known:
             raise DataError(
-                f"what is left out must stand in column {column!r}; {name!r} does not. "
+                f"what is {done} must stand in column {column!r}; {name!r} does not. "
                 f"{nearest(str(name), map(str, known))}"
             )
-    return table[~table[column].isin(names)]
 
 
 def _path(id: str, spec: Table) -> Path:
