@@ -69,6 +69,8 @@ def test_services_are_found_by_borough_only_where_the_borough_could_be_placed():
     assert service_codes(["E09000007"]) == ["G6V2S", "TAF88"]
     assert service_codes(["E09000015"]) == []
     assert len(service_codes()) == 33
+    with pytest.raises(DataError, match="E09000015 has none"):
+        service_codes(["E09000007", "E09000015"], in_each=True)
 
 
 def test_a_series_says_what_it_counts():

@@ -88,14 +88,32 @@ SERIES = {
 }
 
 
-def service_codes(boroughs: Sequence[str] = ()) -> list[str]:
+def service_codes(boroughs: Sequence[str] = (), *, in_each: bool = False) -> list[str]:
     """Return the codes of the services that work in these boroughs, or of all London services.
 
     Only services whose borough could be placed are found by borough.
+
+    Parameters
+    ----------
+    boroughs
+        Codes of boroughs.
+    in_each
+        Whether each borough must have one, so that what is said of all holds for all.
+
+    Raises
+    ------
+    DataError
+        If `in_each` and a borough has no service that could be placed.
     """
     if not boroughs:
         return list(load(DATASET, "services")["service_code"])
     placed = load(DATASET, "service_boroughs")
+    without = [code for code in boroughs if code not in set(placed.borough_code)]
+    if in_each and without:
+        raise DataError(
+            f"each borough must have a service that could be placed; {', '.join(without)} has "
+            "none. Leave it out."
+        )
     return list(dict.fromkeys(placed.loc[placed.borough_code.isin(boroughs), "service_code"]))
 
 
