@@ -13,6 +13,7 @@ from evidence.errors import DataError
 from evidence.synthesis.bias import (
     fail_safe_n,
     harbord_test,
+    largest,
     pet_peese,
     peters_test,
     rank_test,
@@ -238,3 +239,13 @@ def test_wrong_steps_are_refused():
         selection_model(ASYMMETRIC, model="randon")
     with pytest.raises(DataError, match="alternative must be greater or less"):
         selection_model(ASYMMETRIC, alternative="up")
+
+
+def test_the_largest_studies_are_those_of_smallest_variance():
+    effects = pd.DataFrame({"study": list("abcd"), "vi": [0.4, 0.1, 0.3, 0.2]})
+
+    assert largest(effects, 0.5)["study"].tolist() == ["b", "d"]
+    assert largest(effects, 1.0)["study"].tolist() == ["a", "b", "c", "d"]
+    for share in (-1.0, 0.0, 1.01):
+        with pytest.raises(DataError, match="above 0 and up to 1"):
+            largest(effects, share)

@@ -267,6 +267,26 @@ def few_study_cautions(k: int) -> list[Caution]:
     return found
 
 
+def largest(effects: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Return the rows with the smallest sampling variances.
+
+    Parameters
+    ----------
+    effects
+        One row per study with the sampling variance vi.
+    share
+        Share of the rows that is kept, above 0 and up to 1; rows of equal variance stay together.
+
+    Raises
+    ------
+    DataError
+        If the share is none.
+    """
+    if not 0 < share <= 1:
+        raise DataError(f"a share must lie above 0 and up to 1; got {share:g}. Change it.")
+    return effects[effects["vi"] <= effects["vi"].quantile(share)]
+
+
 def fail_safe_n(
     yi: ArrayLike, vi: ArrayLike, kind: str = "rosenthal", *, target: float | None = None
 ) -> int:
