@@ -18,6 +18,7 @@ from evidence.evaluation.checks import (
     in_brief,
     in_words,
     listed,
+    periods_between,
 )
 from evidence.evaluation.series import (
     before_and_after,
@@ -623,3 +624,17 @@ def test_words_that_fit_a_box_stay_as_they_are():
 
     assert in_brief(result) == result.text
     assert in_brief(refused) == refused.text
+
+
+def test_periods_are_chosen_by_their_order_in_time_both_ends_included():
+    table = months(noisy(n=6))
+
+    assert periods_between(table, "2020-02", "2020-04")["period"].tolist() == [
+        "2020-02",
+        "2020-03",
+        "2020-04",
+    ]
+    with pytest.raises(DataError, match="from 2021-01 to 2020-01; none"):
+        periods_between(table, "2021-01", "2020-01")
+    with pytest.raises(DataError, match="all be months"):
+        periods_between(table, "soon", "2020-04")

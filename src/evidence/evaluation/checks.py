@@ -565,6 +565,25 @@ def count_periods(periods: Iterable[Any]) -> Array:
     return np.array(numbers).astype(int)
 
 
+def periods_between(
+    table: pd.DataFrame, first: str, last: str, period: str = "period"
+) -> pd.DataFrame:
+    """Return the rows from one period to another, both included.
+
+    Raises
+    ------
+    DataError
+        If the periods are not all months or all whole numbers, or no row lies between them.
+    """
+    at = count_periods([*table[period], first, last])
+    chosen = (at[:-2] >= at[-2]) & (at[:-2] <= at[-1])
+    if not chosen.any():
+        raise DataError(
+            f"periods must lie from {first} to {last}; none of the table does. Take other limits."
+        )
+    return table[chosen]
+
+
 def numbers_of(table: pd.DataFrame, column: str) -> Array:
     """Return a column as floats, NaN where there is no figure.
 
