@@ -50,8 +50,9 @@ def test_the_same_seed_gives_the_same_figures_and_another_does_not():
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"points": 13}, "an even number of at least 12 points, and 2 draws; got 13"),
-        ({"draws": 1}, "got 48 and 1"),
+        ({"points": 13}, "an even number of at least 12 points; got 13"),
+        ({"draws": 1}, "2 random draws; got 1"),
+        ({"seed": -1}, "a seed must be 0 or more; got -1"),
         ({"errors": ["magic"]}, "errors must be one of ar1"),
         ({"correlations": [0.3, 1.5]}, r"must lie between -1 and 1; got \[0.3, 1.5\]"),
     ],

@@ -250,7 +250,7 @@ def test_kenward_roger_does_not_depend_on_the_unit_or_origin_of_a_moderator(fact
 
 def test_permutation_gives_a_p_value_for_all_moderators_and_for_each():
     six = TRIALS.head(6)
-    result = meta_regression(six, "~ year", test="z", permutations=10)
+    result = meta_regression(six, "~ year", test="z", permutations=19)
 
     expected = permuted_moderators(
         six["yi"], six["vi"], np.column_stack([np.ones(6), six["year"]]), test="z"

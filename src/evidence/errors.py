@@ -41,6 +41,20 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], task: str) -> N
         )
 
 
+def require_random(seed: int, draws: int, least: int = 1) -> None:
+    """Refuse random numbers that cannot be drawn, or too few of them to say anything.
+
+    Raises
+    ------
+    DataError
+        If the seed is below 0 or there are fewer than `least` draws.
+    """
+    if seed < 0:
+        raise DataError(f"a seed must be 0 or more; got {seed}. Choose another.")
+    if draws < least:
+        raise DataError(f"there must be at least {least:,} random draws; got {draws:,}. Draw more.")
+
+
 def require_choice(value: str, allowed: Iterable[str], name: str) -> None:
     """Refuse a choice that does not exist.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError, require_choice
+from evidence.errors import DataError, require_choice, require_random
 from evidence.evaluation import models
 from evidence.evaluation.checks import PER_CENT
 from evidence.results import Estimate, Result
@@ -68,10 +68,10 @@ def interval_coverage(
         If a method is unknown, a correlation is not one that errors can have, or there are too few
         points or draws.
     """
-    if points < 12 or points % 2 or draws < 2:
+    require_random(seed, draws, least=2)
+    if points < 12 or points % 2:
         raise DataError(
-            f"coverage needs an even number of at least 12 points, and 2 draws; got {points} and "
-            f"{draws}. Take more."
+            f"coverage needs an even number of at least 12 points; got {points}. Take more."
         )
     for kind in errors:
         require_choice(kind, models.LINEAR, "errors")

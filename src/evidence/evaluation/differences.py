@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError, require_choice, require_columns
+from evidence.errors import DataError, require_choice, require_columns, require_random
 from evidence.evaluation.checks import (
     FAILED,
     NOT_POSSIBLE,
@@ -628,6 +628,7 @@ def _assignments(start: Array) -> int:
 def _each_assignment(start: Array, total: int, draws: int, seed: int) -> list[Array]:
     values = np.unique(start)
     if total > MOST_EXACT:
+        require_random(seed, draws)
         random = np.random.default_rng(seed)
         return [random.permutation(start) for _ in range(draws)]
     found = [np.full(len(start), values[-1])]

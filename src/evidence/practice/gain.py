@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError, require_choice
+from evidence.errors import DataError, require_choice, require_random
 from evidence.practice.gap import A_YEAR, ON_REGISTER, between, two_figures
 from evidence.results import Caution, Estimate, Result
 
@@ -352,10 +352,7 @@ def _check_draws(direction_better: str, level: float, draws: int, seed: int) -> 
     require_choice(direction_better, ("higher", "lower"), "direction_better")
     if not 0 < level < 1:
         raise DataError(f"level must lie between 0 and 1; got {level:g}. Write 0.95 for 95 %.")
-    if draws < LEAST_DRAWS:
-        raise DataError(f"draws must be {LEAST_DRAWS:,} or more; got {draws:,}. Draw more often.")
-    if seed < 0:
-        raise DataError(f"a seed must be 0 or more; got {seed}. Choose another.")
+    require_random(seed, draws, LEAST_DRAWS)
 
 
 def _baselines(known: pd.DataFrame, baseline: float, draws: int, seed: int) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_random
 from evidence.results import Caution, Estimate, Result
 from evidence.synthesis.bias import regression_test
 from evidence.synthesis.fit import PREDICTIONS, check_level, fit, prediction_interval
@@ -79,6 +79,7 @@ def synthesis_coverage(
         one variance or all variance lies between studies.
     """
     check_level(level)
+    require_random(seed, sets)
     if sets < 2 or min(studies) < 3:
         raise DataError(
             f"coverage needs 2 sets and 3 studies or more; got {sets} sets and reviews of "

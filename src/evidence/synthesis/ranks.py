@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from evidence.errors import DataError
+from evidence.errors import require_choice, require_random
 from evidence.synthesis.network import Weighted
 
 
@@ -39,11 +39,8 @@ def rank_probabilities(
     DataError
         If the direction is unknown or there is no draw.
     """
-    if direction_better not in ("higher", "lower") or draws < 1:
-        raise DataError(
-            f"ranks need a better direction (higher or lower) and 1 draw or more; got "
-            f"{direction_better!r} and {draws}."
-        )
+    require_choice(direction_better, ("higher", "lower"), "direction_better")
+    require_random(seed, draws)
     names = fitted.network.treatments
     effects = np.random.default_rng(seed).multivariate_normal(fitted.b, fitted.vcov, draws)
     against_first = np.column_stack([np.zeros(draws), effects])

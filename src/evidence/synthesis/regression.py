@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import special
 
-from evidence.errors import DataError
+from evidence.errors import DataError, require_random
 from evidence.results import Caution, Estimate, Result
 from evidence.synthesis.fit import Fit, fit, kenward_roger_omnibus
 from evidence.synthesis.pool import (
@@ -31,6 +31,8 @@ STUDIES_PER_MODERATOR = 10
 
 EXACT_PERMUTATIONS = 5040
 """Up to this many orders (7 studies) all are tried, above it random ones."""
+LEAST_ORDERS = 19
+"""Random orders below which no p value can be as small as 0.05."""
 
 
 def wald(fitted: Fit, which: Sequence[int]) -> tuple[float, float]:
@@ -362,6 +364,7 @@ def permutation_test(
     seed, orders
         Seed and number of the random patterns.
     """
+    require_random(seed, orders, LEAST_ORDERS)
     y, v = np.asarray(yi, float), np.asarray(vi, float)
     observed = abs(fit(y, v, tau2=tau2, test=test).statistic[0])
     if len(y) <= 12:
@@ -400,6 +403,7 @@ def _permuted(
     yi: ArrayLike, vi: ArrayLike, design: Array, seed: int, orders: int, choices: dict[str, Any]
 ) -> tuple[float, Array]:
     """Return p values of all moderators together and of each coefficient, from permuting rows."""
+    require_random(seed, orders, LEAST_ORDERS)
     y, v = np.asarray(yi, float), np.asarray(vi, float)
     terms = range(1, design.shape[1])
     random = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from evidence.errors import DataError, require_columns
+from evidence.errors import DataError, require_columns, require_random
 from evidence.results import Caution, Estimate, Result
 from evidence.variation import rates, words
 from evidence.variation.checks import OK, require_unique
@@ -438,6 +438,7 @@ def _bootstrap(o: Array, e: Array, level: float, draws: int, seed: int) -> tuple
     repeat; both agree closely where the variance is clear. Samples without any event know no
     variance and are passed over.
     """
+    require_random(seed, draws)
     chosen = np.random.default_rng(seed).integers(0, len(o), (draws, len(o)))
     chosen = chosen[o[chosen].any(axis=1)]
     seen, due = o[chosen], e[chosen]

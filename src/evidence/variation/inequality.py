@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evidence.errors import DataError, require_choice, require_columns
+from evidence.errors import DataError, require_choice, require_columns, require_random
 from evidence.results import Caution, Direction, Estimate, Result
 from evidence.variation import words
 from evidence.variation.checks import counts, require_level, require_unique
@@ -121,6 +121,7 @@ def slope_indices(
     """
     require_choice(kind, SCALES, "kind")
     require_level(level)
+    require_random(seed, draws)
     need = (rank, population, value, low, high)
     require_columns(table, (*need, *([by] if by else [])), "a slope index")
     _require_kind(table[value].to_numpy(dtype=float), kind)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from evidence.errors import DataError, require_choice, require_columns
+from evidence.errors import DataError, require_choice, require_columns, require_random
 from evidence.results import Caution, Estimate, Result
 from evidence.variation import words
 from evidence.variation.checks import counts, require_unique
@@ -204,6 +204,7 @@ def _moments(w: Array, y: Array) -> _Moments:
 
 def _permuted(w: Array, y: Array, moran: float, permutations: int, seed: int) -> float:
     """Return the two-sided share of random maps at least as far from their mean."""
+    require_random(seed, permutations)
     z = y - y.mean()
     draw = np.random.default_rng(seed)
     maps = draw.permuted(np.tile(z, (permutations, 1)), axis=1)
