@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence.errors import DataError, EvidenceError
-from evidence.results import Box, Caution, Conclusion, Estimate, Result
+from evidence.results import Box, Caution, Conclusion, Estimate, Result, fitting
 from evidence.vocabulary import CAUTION_KINDS, DESIGNS
 
 WORDS = st.text(min_size=1, max_size=30).filter(str.strip)
@@ -354,3 +354,11 @@ def test_whole_numbers_are_shown_in_thousands_with_a_true_minus_and_years_as_the
 
     cells = [cell.split("</td>")[0] for cell in shown.split("<td>")[1:]]
     assert cells == ["71,770", "2017", "1,209", "\N{MINUS SIGN}130", "2018", ""]
+
+
+def test_the_fullest_text_is_taken_that_a_finding_can_hold():
+    full, short = " ".join(["word"] * 41), " ".join(["word"] * 40)
+
+    assert fitting(short, "less") == short
+    assert fitting(full, short, "less") == short
+    assert fitting(full, full + " more") == full + " more"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evidence.errors import DataError
-from evidence.synthesis.effects import effect_sizes, one_per_study
+from evidence.synthesis.effects import effect_sizes, one_per_study, require_studies
 from evidence.synthesis.measures import MEASURES, back_transform, hedges_correction
 
 TWO_BY_TWO = pd.DataFrame(
@@ -224,3 +224,13 @@ def test_a_correlation_outside_0_to_1_is_refused():
         one_per_study(EFFECTS, rho=1.2)
     with pytest.raises(DataError, match="needs the columns study, yi, vi"):
         one_per_study(EFFECTS.drop(columns="study"))
+
+
+def test_fewer_studies_than_a_task_needs_are_refused_with_how_many_there_are():
+    rows = pd.DataFrame({"study": ["a", "a", "b"]})
+
+    require_studies(rows, 2, "pooling")
+    with pytest.raises(DataError, match=r"pooling needs at least 3 studies; there are 2\."):
+        require_studies(rows, 3, "pooling")
+    with pytest.raises(DataError, match=r"at least 1 study; there are none\."):
+        require_studies(rows.head(0), 1, "pooling")

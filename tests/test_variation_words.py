@@ -41,11 +41,3 @@ def test_none_and_all_are_said_in_words(count, written):
 @pytest.mark.parametrize(("count", "written"), [(0, "none of 1 area"), (1, "1 of 1 area")])
 def test_one_alone_is_not_called_all(count, written):
     assert words.share_of(count, 1, "area") == written
-
-
-def test_the_fullest_text_is_taken_that_a_finding_can_hold():
-    full, short = " ".join(["word"] * 41), " ".join(["word"] * 40)
-
-    assert words.fitting(short, "less") == short
-    assert words.fitting(full, short, "less") == short
-    assert words.fitting(full, full + " more") == full + " more"

@@ -117,6 +117,17 @@ class Estimate:
         return cls(**data)
 
 
+def fitting(*texts: str) -> str:
+    """Return the first text that is short enough for the finding of a page, else the last.
+
+    Parameters
+    ----------
+    texts
+        Texts that say the same, the fullest first.
+    """
+    return next((text for text in texts if len(text.split()) <= LONGEST_FINDING), texts[-1])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
     """The summary that opens a published page, each field ready to print.

@@ -10,8 +10,7 @@ import pandas as pd
 
 from evidence.errors import DataError
 from evidence.practice.readings import TIERS, UNCONTROLLED, tier
-from evidence.results import Caution, Estimate, Result
-from evidence.vocabulary import LONGEST_FINDING
+from evidence.results import Caution, Estimate, Result, fitting
 
 KINDS = (*TIERS, "indicators", "pages")
 """What is counted in a cell: the tiers of evidence, and indicators and pages, which are none."""
@@ -112,7 +111,7 @@ def totals(registry: pd.DataFrame, *frameworks: pd.DataFrame) -> Result:
     text = f"{len(without)} of {len(table)} steps, lessons and principles have no evidence here"
     numbered = f"{text}: {_numbered(without)}." if len(without) else f"{text}."
     return Result(
-        text=numbered if len(numbered.split()) <= LONGEST_FINDING else f"{text}.",
+        text=fitting(numbered, f"{text}."),
         table=table,
         settings={"method": "coverage totals"},
     )

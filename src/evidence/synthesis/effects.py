@@ -197,6 +197,23 @@ def _effects(c: Columns, measure: str, variance: str, used: np.ndarray) -> tuple
     return yi, vi
 
 
+def require_studies(effects: pd.DataFrame, least: int, task: str, *, study: str = "study") -> None:
+    """Refuse a table that has fewer studies than a task needs.
+
+    Raises
+    ------
+    DataError
+        Saying how many there must be and how many there are.
+    """
+    found = effects[study].nunique()
+    if found < least:
+        studies, are = "study" if least == 1 else "studies", "is" if found == 1 else "are"
+        raise DataError(
+            f"{task} needs at least {least} {studies}; there {are} {found or 'none'}. "
+            "Leave fewer out, or ask for others."
+        )
+
+
 def one_per_study(
     effects: pd.DataFrame,
     *,

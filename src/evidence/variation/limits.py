@@ -12,7 +12,7 @@ from scipy import special, stats
 from scipy.optimize import elementwise
 
 from evidence.errors import DataError, require_choice, require_columns
-from evidence.results import Caution, Direction, Estimate, Result
+from evidence.results import Caution, Direction, Estimate, Result, fitting
 from evidence.variation import rates, words
 from evidence.variation.checks import OK, OVER, require_level, require_unique
 from evidence.variation.overdispersion import (
@@ -611,7 +611,7 @@ def _finding(rows: pd.DataFrame, found: dict[str, Estimate], ask: _Question) -> 
         f"{words.verb(max(len(outside), 1), 'lies', 'lie')} beyond {ask.beyond}"
     )
     start = f"{ask.subject}: areas differ by about {words.gap(size, ask.unit)} (standard deviation"
-    return words.fitting(
+    return fitting(
         f"{start}{limits}{chance}) {beyond}{name}.",
         f"{start}{limits}{chance}) {beyond}.",
         f"{start}{chance}) {beyond}.",

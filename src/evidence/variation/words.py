@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evidence.vocabulary import LONGEST_FINDING
-
 
 def number(value: float) -> str:
     """Return a value with as many digits as a reader can use, thousands separated."""
@@ -69,14 +67,3 @@ def share_of(count: int, all_of_them: int, noun: str) -> str:
 def verb(count: int, one: str, many: str) -> str:
     """Return the form of a verb that goes with a count."""
     return one if count == 1 else many
-
-
-def fitting(*texts: str) -> str:
-    """Return the first text that is short enough for the finding of a page, else the last.
-
-    Parameters
-    ----------
-    texts
-        Texts that say the same, the fullest first.
-    """
-    return next((text for text in texts if len(text.split()) <= LONGEST_FINDING), texts[-1])
