@@ -362,6 +362,8 @@ def test_the_row_with_standard_errors_in_place_of_sds_is_found_and_no_other():
     assert "O'Mahen, 2013a (bdi-2): the SDs 2.12 and 2.31" in notice.text
     assert "9.66 and 6.52" in notice.text
     assert "11.6 and 11.6" in notice.text
+    assert data.notices(TRIALS, among=[1, 503]) == [notice]
+    assert data.notices(TRIALS, among=[1, 2]) == []
 
 
 def test_datasets_without_plausibility_checks_raise_no_notice():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class Notice:
     text: str
 
 
-def notices(id: str) -> list[Notice]:
+def notices(id: str, among: Collection[Any] | None = None) -> list[Notice]:
     """Return the doubts that the plausibility checks of a dataset raise.
 
     The checks and their settings stand in dataset.yml under ``plausibility``.
@@ -37,6 +37,13 @@ def notices(id: str) -> list[Notice]:
     baseline and of the instrument's median SD in the table (taken over at least six arms), and
     becomes ordinary (half to double the SD at baseline, else of the instrument) when multiplied
     by the square root of n, as a standard error would.
+
+    Parameters
+    ----------
+    id
+        Dataset.
+    among
+        Keys of the rows that an analysis uses: doubts about other rows are left out.
 
     Raises
     ------
@@ -54,7 +61,8 @@ def notices(id: str) -> list[Notice]:
                 )
             _require_columns(id, spec, setting)
             found += _CHECKS[name](id, spec, setting)
-    return found
+    used = None if among is None else set(among)
+    return [note for note in found if used is None or used & set(note.rows)]
 
 
 def _require_columns(id: str, spec: Table, setting: Mapping[str, Any]) -> None:
