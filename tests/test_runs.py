@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 
 import psutil
@@ -18,7 +20,7 @@ from evidence import data
 from evidence.data import catalogue, files
 from evidence.errors import RunError
 from evidence.results import Conclusion, Estimate, Result
-from evidence.runs import execute, identity, preloading, store
+from evidence.runs import execute, identity, kernels, preloading, store
 from evidence.runs.compare import compare
 from evidence.runs.execute import run_page, run_pages
 from evidence.runs.fresh import states
@@ -624,6 +626,24 @@ def test_a_process_that_lives_on_keeps_its_sockets_when_another_runs(workbook):
 
     assert len(before) == 2
     assert after == before
+
+
+@pytest.mark.parametrize("named", ["kept", "pymp-1/../kept", "../kept"])
+def test_only_folders_of_sockets_go_by_the_note_of_a_killed_process(workbook, monkeypatch, named):
+    get_temp_dir()  # of this process, before its place for temporary folders is another
+    temporary = workbook / "tmp"
+    (temporary / "kept").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with kernels.kernel_environment(workbook) as own:
+        prefix = Path(own["MPLCONFIGDIR"]).parent.name[:16]
+    note = {"process": 2**22 + 1, "born": 0.0, "sockets": named}
+    write_json(temporary / f"{prefix}left" / kernels.FORKSERVER_NOTE, note)
+
+    with kernels.kernel_environment(workbook):
+        left = sorted(path.name for path in temporary.iterdir())
+
+    assert "kept" in left
+    assert f"{prefix}left" not in left
 
 
 def test_a_place_that_cannot_be_written_to_is_one_line(workbook):

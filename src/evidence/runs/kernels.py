@@ -137,8 +137,9 @@ def _clear_left_behind(prefix: str) -> None:
         note = read_json(folder / FORKSERVER_NOTE)
         if note is not None and is_alive(note):
             continue
-        if note is not None and str(note["sockets"]).startswith("pymp-"):
-            shutil.rmtree(temporary / Path(note["sockets"]).name, ignore_errors=True)
+        sockets = "" if note is None else Path(note["sockets"]).name
+        if sockets.startswith("pymp-"):
+            shutil.rmtree(temporary / sockets, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
