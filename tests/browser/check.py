@@ -360,8 +360,9 @@ def main() -> int:
         say(f"note: {text}\n")
     for text in tally.failures:
         say(f"FAILED {text}\n")
+    thoroughly = "all of them" if asked.all else f"one of each of {len(kinds(site))} kinds"
     say(
-        f"{len(list(site.glob('*.html')))} pages, one of each of {len(kinds(site))} kinds: "
+        f"{len(list(site.glob('*.html')))} pages, {thoroughly} in every setting: "
         f"{tally.passed} passed, {len(tally.failures)} failed, "
         f"{len(set(tally.minor))} lesser notes of axe-core\n"
     )
